@@ -1,0 +1,106 @@
+//! Between the supervisor and the broker.
+
+use serde::{Deserialize, Serialize};
+
+/// Where the credentials that mint a session come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceCredentials {
+    /// A profile in a shared-credentials file, whose descriptor comes along (again at each renewal).
+    ProfileFile {
+        /// Profile name in that file.
+        profile: String,
+    },
+    /// The caller's own AWS configuration, reached through the broker's environment.
+    Own {
+        /// AWS profile.
+        profile: String,
+    },
+}
+
+/// How long STS sessions shall last and when to replace them, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifetime {
+    /// `DurationSeconds` of each session.
+    pub duration: u32,
+}
+
+/// Everything the broker needs to mint. There is no other way to tell it anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Minting {
+    /// Name of the identity, for messages.
+    pub identity: String,
+    /// Source credentials.
+    pub source: SourceCredentials,
+    /// Role to assume; without one the source's session is passed on as it is, or exchanged.
+    pub role: Option<String>,
+    /// External id that the role's trust policy asks for.
+    pub external_id: Option<String>,
+    /// Region of STS.
+    pub region: Option<String>,
+    /// STS endpoint other than the region's own.
+    pub sts_endpoint: Option<String>,
+    /// How long.
+    pub lifetime: Lifetime,
+    /// `RoleSessionName`.
+    pub session_name: String,
+    /// `SourceIdentity`, with attribution = "full".
+    pub source_identity: Option<String>,
+    /// Session tags, with attribution = "full".
+    pub tags: Vec<(String, String)>,
+    /// `full`, `read` or `read-metadata`.
+    pub access: String,
+    /// Actions to deny, in IAM's words.
+    pub deny_actions: Vec<String>,
+    /// Role ARNs that may be assumed from inside.
+    pub may_assume: Vec<String>,
+}
+
+/// From the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HelperToBroker {
+    /// First message. With a `ProfileFile` source one descriptor comes along.
+    Mint(Box<Minting>),
+    /// The doors, in this order: capability (SEQPACKET), Unix listener, then the HTTP listener if `http`.
+    Doors {
+        /// Whether the third descriptor is there.
+        http: bool,
+    },
+    /// Answer to [`BrokerToHelper::Renew`]: still allowed. A fresh source comes along where it is a file.
+    Renewed,
+    /// Answer to [`BrokerToHelper::Renew`]: no more. What was served stays valid until it expires.
+    Revoked {
+        /// Why, for clients inside.
+        why: String,
+    },
+}
+
+/// What was minted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MintedSession {
+    /// AWS account id.
+    pub account: String,
+    /// ARN of the assumed role, or of the identity that is passed on.
+    pub arn: String,
+    /// Access key id (not secret), for the audit trail.
+    pub access_key_id: String,
+    /// End, seconds since 1970.
+    pub expires: u64,
+    /// What could not be narrowed or attributed, in words.
+    pub notes: Vec<String>,
+}
+
+/// From the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BrokerToHelper {
+    /// A session was minted: the first one, or a refresh.
+    Minted(MintedSession),
+    /// A mint failed.
+    Failed {
+        /// Why, with the service's own words; no secret.
+        cause: String,
+        /// Seconds until the next try; none if trying again is pointless.
+        retry: Option<u32>,
+    },
+    /// May I refresh?
+    Renew,
+}

@@ -1,0 +1,239 @@
+//! Between the CLI and the helper.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Bytes;
+
+/// A variable for the agent's environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvVar {
+    /// Its name, without `=`.
+    pub name: Bytes,
+    /// Its value.
+    pub value: Bytes,
+}
+
+/// Which identity a caller asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// An identity of the policy (`--as NAME`).
+    Named(String),
+    /// An AWS profile of the caller's own configuration (`--profile NAME`).
+    Own(String),
+    /// None given: the only one allowed, or a refusal that lists them.
+    Unnamed,
+}
+
+/// What the broker of an own source needs of the caller's environment. It runs under the caller's uid, so nothing
+/// here gives anybody more than they had.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnSource {
+    /// Variables that tell where the caller's AWS configuration is and how to reach AWS.
+    pub environment: Vec<EnvVar>,
+}
+
+/// Everything a run is asked to be. A caller's options only narrow what policy gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// Which identity.
+    pub identity: Ask,
+    /// Which sandbox, where policy offers several.
+    pub sandbox: Option<String>,
+    /// `none`, `filtered` or `shared`; never wider than the sandbox's.
+    pub network: Option<String>,
+    /// The project directory, absolute.
+    pub project: Bytes,
+    /// The working directory, absolute, as the caller names it.
+    pub directory: Bytes,
+    /// More writable paths, absolute.
+    pub rw: Vec<Bytes>,
+    /// More readable paths, absolute.
+    pub ro: Vec<Bytes>,
+    /// AWS region for the agent, over the identity's own.
+    pub region: Option<String>,
+    /// Variables for the agent: the fixed list as the caller has them, and `--env`.
+    pub environment: Vec<EnvVar>,
+    /// For an own source.
+    pub own: OwnSource,
+    /// Start the agent only after the first mint.
+    pub wait: bool,
+    /// Print the plan, do nothing.
+    pub explain: bool,
+    /// The caller knows that it is root.
+    pub allow_root: bool,
+}
+
+/// What `policy explain` asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyQuestion {
+    /// Which identity.
+    pub identity: Ask,
+    /// Which sandbox.
+    pub sandbox: Option<String>,
+}
+
+/// The one request of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Run the command that follows `--` in the helper's argv.
+    Run(Box<RunRequest>),
+    /// What may the caller use?
+    Identities {
+        /// The caller knows that it is root.
+        allow_root: bool,
+    },
+    /// The running sessions of the caller (of everybody, for root).
+    Sessions,
+    /// End the session with this id.
+    Stop(String),
+    /// Why may the caller use an identity, or not?
+    Policy(PolicyQuestion),
+    /// What the privileged side sees of its own installation.
+    Doctor,
+}
+
+/// From the CLI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CliToHelper {
+    /// First message, and only once.
+    Request(Request),
+    /// The terminal is the agent's: begin. Answer to [`HelperToCli::Ready`].
+    Begin,
+    /// Send this signal to the agent's process group.
+    Signal(i32),
+}
+
+/// Why nothing was run, for scripts; the text is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureCode {
+    /// Policy does not grant it (or there is no such thing: the same answer).
+    NotGranted,
+    /// The request makes no sense: ambiguous, or a bad path, name or value.
+    BadRequest,
+    /// Policy cannot be read or has errors.
+    Policy,
+    /// The helper is not installed or not started as it must be.
+    Installation,
+    /// The kernel lacks or refused something that the plan needs.
+    Kernel,
+    /// No credentials could be had.
+    Credentials,
+    /// The command is not there.
+    CommandNotFound,
+    /// The command is there and cannot be executed.
+    CommandNotExecutable,
+    /// The session was ended: revoked, stopped, or a part of it died.
+    Ended,
+}
+
+impl FailureCode {
+    /// The exit status that the CLI ends with.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::CommandNotFound => 127,
+            Self::CommandNotExecutable => 126,
+            _ => 125,
+        }
+    }
+}
+
+/// A refusal or failure, in words for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What kind.
+    pub code: FailureCode,
+    /// What was refused, on what, and why.
+    pub text: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// Id of the audit record an admin can look up.
+    pub audit: Option<String>,
+}
+
+/// The start line of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Session id: 16 hex digits.
+    pub session: String,
+    /// Identity, as policy or the caller names it.
+    pub identity: String,
+    /// Sandbox name.
+    pub sandbox: String,
+    /// `full`, `read` or `read-metadata`.
+    pub access: String,
+    /// `none`, `filtered` or `shared`.
+    pub network: String,
+    /// AWS account id, once minted.
+    pub account: Option<String>,
+    /// ARN of the assumed role or of the caller identity, once minted.
+    pub arn: Option<String>,
+    /// End of the STS session, seconds since 1970, once minted.
+    pub expires: Option<u64>,
+}
+
+/// How the agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// It exited with this status.
+    Code(i32),
+    /// It was killed by this signal.
+    Signal(i32),
+}
+
+/// One identity that the caller may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityOffer {
+    /// Its name; `own:*` stands for every AWS profile of the caller.
+    pub name: String,
+    /// Role ARN, for identities of the policy.
+    pub role: Option<String>,
+    /// `full`, `read` or `read-metadata`.
+    pub access: String,
+    /// Sandboxes in which it may be used.
+    pub sandboxes: Vec<String>,
+}
+
+/// One running session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Session id.
+    pub id: String,
+    /// Real uid of the caller.
+    pub uid: u32,
+    /// Identity.
+    pub identity: String,
+    /// Sandbox.
+    pub sandbox: String,
+    /// Start, seconds since 1970.
+    pub started: u64,
+    /// First argument of the command.
+    pub command: Bytes,
+}
+
+/// From the helper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HelperToCli {
+    /// Nothing was run, or the session was ended before its time. The last message.
+    Refused(Refusal),
+    /// Something the caller should know once.
+    Notice(String),
+    /// A piece of the plan, an explanation or a report; pieces follow each other until [`HelperToCli::Done`].
+    Text(String),
+    /// Answer to `Identities`.
+    Identities(Vec<IdentityOffer>),
+    /// Answer to `Sessions`.
+    Sessions(Vec<SessionRow>),
+    /// The answer is complete. The last message.
+    Done,
+    /// The session stands.
+    Started(Started),
+    /// The agent waits in its own process group: give it the terminal, then answer [`CliToHelper::Begin`].
+    Ready {
+        /// Process group of the agent, in the caller's pid namespace.
+        group: i32,
+    },
+    /// The agent was stopped by this signal.
+    Stopped(i32),
+    /// The agent ended. The last message.
+    Ended(Exit),
+}
