@@ -1,0 +1,95 @@
+//! Why a decision is what it is.
+
+use crate::rule::{Applies, Target};
+use crate::{Ask, Decision, Denial, Granted, Policy, Position, Rule, RuleKind, Subject};
+
+/// What one rule has to say to an ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It allows the identity, in this sandbox. A deny still wins.
+    Allows {
+        /// The sandbox.
+        sandbox: String,
+    },
+    /// It denies the identity.
+    Denies,
+    /// It speaks of the subject, but of other identities.
+    OtherIdentity,
+    /// It speaks of the subject. What it says of the identity is not told: the ask was denied, and an answer would
+    /// tell an identity that exists from one that does not; or no identity was named.
+    Applies,
+    /// It would speak of the subject, but the database does not list them in this group of their process.
+    GroupOnlyInProcess {
+        /// The group, as the rule has it.
+        group: String,
+    },
+    /// It would speak of the subject, but their process lacks this group: they must log in again.
+    GroupOnlyInDatabase {
+        /// The group, as the rule has it.
+        group: String,
+    },
+    /// It speaks of others. Only an admin sees these.
+    OtherSubject,
+}
+
+/// A rule in an explanation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleReport<'p> {
+    /// Allow or deny.
+    pub kind: RuleKind,
+    /// Where it stands.
+    pub position: &'p Position,
+    /// What it says.
+    pub verdict: Verdict,
+}
+
+/// A decision and the rules behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation<'p> {
+    /// The decision itself, exactly as [`Policy::decide`] makes it.
+    pub outcome: Result<Decision<'p>, Denial>,
+    /// The rules, denies first: for an admin all, for others those that speak of the subject.
+    pub rules: Vec<RuleReport<'p>>,
+}
+
+impl Policy {
+    /// Explains the decision for an ask. Without `admin`, only rules that speak of the subject are shown, and an
+    /// identity that is denied is explained exactly as one that does not exist.
+    pub fn explain<'p>(&'p self, subject: &Subject, ask: &Ask<'p>, admin: bool) -> Explanation<'p> {
+        let outcome = self.decide(subject, ask);
+        let hidden = !admin && outcome == Err(Denial::NotGranted);
+        let identity = self.wanted(subject, ask.wanted).ok().flatten().filter(|_| !hidden);
+        let target = identity.as_ref().map(|identity| match identity {
+            Granted::Policy(identity, _) => Target::Policy(&identity.name),
+            Granted::Own { profile } => Target::Own(profile),
+        });
+        let rules = self
+            .denies
+            .iter()
+            .chain(&self.allows)
+            .map(|rule| RuleReport {
+                kind: rule.kind,
+                position: &rule.position,
+                verdict: verdict(rule, subject, target),
+            })
+            .filter(|report| admin || report.verdict != Verdict::OtherSubject)
+            .collect();
+        Explanation { outcome, rules }
+    }
+}
+
+fn verdict(rule: &Rule, subject: &Subject, target: Option<Target<'_>>) -> Verdict {
+    match (rule.application(subject), target) {
+        (Applies::No, _) => Verdict::OtherSubject,
+        (Applies::OnlyProcess(group), _) => Verdict::GroupOnlyInProcess { group },
+        (Applies::OnlyDatabase(group), _) => Verdict::GroupOnlyInDatabase { group },
+        (Applies::Yes, None) => Verdict::Applies,
+        (Applies::Yes, Some(target)) if !rule.covers(target) => Verdict::OtherIdentity,
+        (Applies::Yes, Some(_)) => match &rule.sandbox {
+            Some(sandbox) => Verdict::Allows {
+                sandbox: sandbox.clone(),
+            },
+            None => Verdict::Denies,
+        },
+    }
+}

@@ -1,0 +1,228 @@
+//! What a policy defines: sources, identities, sandboxes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::Position;
+
+/// Gives an enum of fixed words its list, its `as_str` and its `Display`.
+macro_rules! words {
+    ($name:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl $name {
+            /// Every word of the policy language for it, and what it means.
+            pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
+
+            /// The word of the policy language for it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The meaning of a word of the policy language.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+/// Where the credentials that assume a role come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceKind {
+    /// A file in the format of AWS's shared credentials file, readable by root only.
+    ProfileFile {
+        /// Absolute, without `..`.
+        path: PathBuf,
+        /// The AWS profile in it.
+        profile: String,
+    },
+}
+
+/// `[source.NAME]`: credentials of the machine, which the caller never sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Where its credentials are.
+    pub kind: SourceKind,
+    /// The region whose STS is asked; without one, that of the identity.
+    pub region: Option<String>,
+    /// An STS endpoint other than the region's own: https, or http to loopback. Without user, query or fragment.
+    pub sts_endpoint: Option<String>,
+    /// Where it is defined.
+    pub position: Position,
+}
+
+/// How much of the role's permissions a session gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// All that the role has.
+    Full,
+    /// What AWS's ReadOnlyAccess allows of it.
+    Read,
+    /// The same without what the data itself would be: objects, items, parameters, secrets, messages.
+    ReadMetadata,
+}
+words!(Access { Full => "full", Read => "read", ReadMetadata => "read-metadata" });
+
+/// How much CloudTrail will say about who was behind a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Attribution {
+    /// SourceIdentity, session tags and session name. The role's trust policy must allow the first two.
+    Full,
+    /// The session name only.
+    Name,
+}
+words!(Attribution { Full => "full", Name => "name" });
+
+/// What the agent finds as its home directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Home {
+    /// A lasting one of its own.
+    Agent,
+}
+words!(Home { Agent => "agent" });
+
+/// How much network a sandbox has. Orders from narrow to wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Network {
+    /// Only the credential door.
+    None,
+    /// A network of its own, whose every connection and name goes through the gateway.
+    Filtered,
+    /// The host's.
+    Shared,
+}
+words!(Network { None => "none", Filtered => "filtered", Shared => "shared" });
+
+/// Something that a sandbox may lack where the kernel cannot give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Waiver {
+    /// Landlock's scopes (signals and abstract sockets; kernel 6.12).
+    LandlockScopes,
+    /// All of Landlock.
+    Landlock,
+}
+words!(Waiver { LandlockScopes => "landlock-scopes", Landlock => "landlock" });
+
+/// An IAM role's ARN: `arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RoleArn {
+    pub(crate) arn: String,
+}
+
+impl RoleArn {
+    /// The whole ARN.
+    pub fn as_str(&self) -> &str {
+        &self.arn
+    }
+
+    /// `aws`, `aws-cn`, `aws-us-gov` ...
+    pub fn partition(&self) -> &str {
+        self.arn.split(':').nth(1).unwrap_or_default()
+    }
+
+    /// The account: twelve digits.
+    pub fn account(&self) -> &str {
+        self.arn.split(':').nth(4).unwrap_or_default()
+    }
+
+    /// The role's name, without its path.
+    pub fn name(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.arn)
+    }
+}
+
+/// `[identity.NAME]`: an AWS role that an agent may act as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// The role.
+    pub role: RoleArn,
+    /// Name of the source whose credentials assume it. [`crate::Policy::parse`] has made sure that there is one.
+    pub source: String,
+    /// The agent's region. It or the source's is there.
+    pub region: Option<String>,
+    /// How long each STS session lasts; see [`crate::DURATION_RANGE`].
+    pub duration: Duration,
+    /// How much of the role.
+    pub access: Access,
+    /// Actions denied on top, in IAM's words: `service:Action`, `*` and `?` in the action.
+    pub deny_actions: Vec<String>,
+    /// ARNs of roles (`*` and `?` allowed) that may be assumed from inside. Empty: none.
+    pub may_assume: Vec<String>,
+    /// What is said about the caller.
+    pub attribution: Attribution,
+    /// AWS profile names that mean this identity inside.
+    pub aliases: Vec<String>,
+    /// The external id that the role's trust policy asks for.
+    pub external_id: Option<String>,
+    /// Where it is defined.
+    pub position: Position,
+}
+
+/// A path of `rw-paths`. No `.`, `..`, empty component or trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BoundPath {
+    /// An absolute path.
+    Absolute(PathBuf),
+    /// The caller's home (`~`), or the path below it (`~/src` is `src`).
+    Home(PathBuf),
+}
+
+impl BoundPath {
+    /// The path for a caller with this home. Compares nothing and follows nothing.
+    pub fn resolve(&self, home: &Path) -> PathBuf {
+        match self {
+            Self::Absolute(path) => path.clone(),
+            Self::Home(below) if below.as_os_str().is_empty() => home.to_owned(),
+            Self::Home(below) => home.join(below),
+        }
+    }
+}
+
+impl fmt::Display for BoundPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absolute(path) => write!(f, "{}", path.display()),
+            Self::Home(below) if below.as_os_str().is_empty() => f.write_str("~"),
+            Self::Home(below) => write!(f, "~/{}", below.display()),
+        }
+    }
+}
+
+/// `[sandbox.NAME]`: a set of limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Its name.
+    pub name: String,
+    /// The agent's home.
+    pub home: Home,
+    /// The widest network that a session here may have.
+    pub network: Network,
+    /// Names that `filtered` lets through: `*`, `example.com`, `*.example.com`, a preset's word; each with `:port` or not.
+    pub allow_names: Vec<String>,
+    /// Bounds of the project and of writable paths.
+    pub rw_paths: Vec<BoundPath>,
+    /// Whether an agent may build sandboxes of its own inside (user namespaces).
+    pub nesting: bool,
+    /// What may be missing.
+    pub waive: Vec<Waiver>,
+    /// Where it is defined.
+    pub position: Position,
+}

@@ -1,0 +1,367 @@
+//! Checks of single values: pure functions from text to value, or to what is wrong with it.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::diagnostic::{Problem, quoted};
+use crate::{BoundPath, GroupRef, Home, IdentityPattern, RoleArn, UserRef};
+
+/// How short and how long an STS session may be (AWS's own limits for AssumeRole: 15 minutes and 12 hours).
+pub const DURATION_RANGE: RangeInclusive<Duration> = Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 60 * 60);
+
+type Checked<T> = Result<T, Problem>;
+
+/// Longest path of a policy, in bytes: PATH_MAX of Linux without its final NUL.
+const MAX_PATH: usize = 4095;
+
+/// Names of sources, identities and sandboxes, and aliases: letters, digits, `.`, `_`, `-`.
+pub(crate) fn name(text: &str) -> Checked<String> {
+    let good = starts_with(text, |c| c.is_ascii_alphanumeric())
+        && text.len() <= 64
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    if good {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(format!("{} is not a name", quoted(text)))
+        .hint("1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"))
+}
+
+/// Whether an AWS profile name is one that a rule can name and a caller ask for: 1 to 128 bytes without control
+/// characters, `*`, `[`, `]`, and spaces at the ends.
+pub fn is_profile_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.trim() == text
+        && !text.chars().any(|c| c.is_control() || matches!(c, '*' | '[' | ']'))
+}
+
+pub(crate) fn profile(text: &str) -> Checked<String> {
+    if is_profile_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(format!("{} is not an AWS profile name", quoted(text))))
+}
+
+/// Whether a login or group name can stand in a rule: no control character, space, `/`, `:`, `,` or `*`, no leading
+/// `-`, not a number (numbers are uids and gids, and are written without quotes), at most 256 bytes.
+pub fn is_login_name(text: &str) -> bool {
+    (1..=256).contains(&text.len())
+        && !text.starts_with('-')
+        && !text.chars().all(|c| c.is_ascii_digit())
+        && !text
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '/' | ':' | ',' | '*'))
+}
+
+fn login(text: &str, what: &str, number: &str) -> Checked<String> {
+    if is_login_name(text) {
+        return Ok(text.to_owned());
+    }
+    let problem = Problem::new(format!("{} is not a {what} name", quoted(text)));
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) {
+        return Err(problem.hint(format!("a {number} is written without quotes")));
+    }
+    Err(problem)
+}
+
+pub(crate) fn user(text: &str) -> Checked<UserRef> {
+    if text == "*" {
+        Ok(UserRef::Everybody)
+    } else {
+        login(text, "user", "uid").map(UserRef::Name)
+    }
+}
+
+pub(crate) fn group(text: &str) -> Checked<GroupRef> {
+    if text == "*" {
+        return Err(Problem::new("\"*\" is not a group name").hint("everybody is users = [\"*\"]"));
+    }
+    login(text, "group", "gid").map(GroupRef::Name)
+}
+
+/// A uid or gid. 4294967295 is `(uid_t)-1`, which system calls take for "leave unchanged".
+pub(crate) fn id(text: &str, radix: u32) -> Checked<u32> {
+    match u32::from_str_radix(text, radix) {
+        Ok(id) if id != u32::MAX => Ok(id),
+        _ => Err(Problem::new("this number is no uid or gid").hint("0 to 4294967294")),
+    }
+}
+
+pub(crate) fn identity_pattern(text: &str) -> Checked<IdentityPattern> {
+    let lone_star = || Problem::new(format!("{}: a '*' stands alone, as \"*\" or \"own:*\"", quoted(text)));
+    match text.strip_prefix("own:") {
+        Some("*") => Ok(IdentityPattern::AnyOwn),
+        Some(own) if own.contains('*') => Err(lone_star()),
+        Some(own) => profile(own).map(IdentityPattern::Own),
+        None if text == "*" => Ok(IdentityPattern::AnyOfPolicy),
+        None if text.contains('*') => Err(lone_star()),
+        None => name(text).map(IdentityPattern::Policy),
+    }
+}
+
+/// `arn:aws:iam::111122223333:role/path/name`
+pub(crate) fn role_arn(text: &str) -> Checked<RoleArn> {
+    let hint = "arn:aws:iam::111122223333:role/NAME";
+    if is_role_arn(text, false) {
+        return Ok(RoleArn { arn: text.to_owned() });
+    }
+    Err(Problem::new(format!("{} is not the ARN of an IAM role", quoted(text))).hint(hint))
+}
+
+/// The same, with `*` and `?` in account and role.
+pub(crate) fn role_arn_pattern(text: &str) -> Checked<String> {
+    if is_role_arn(text, true) {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(format!(
+        "{} is not the ARN of an IAM role, or a pattern of one",
+        quoted(text)
+    ))
+    .hint("arn:aws:iam::111122223333:role/NAME, with '*' in account or name"))
+}
+
+/// Limits: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html> (name 64, path 512 characters).
+fn is_role_arn(text: &str, wild: bool) -> bool {
+    let is_wild = |c: char| wild && matches!(c, '*' | '?');
+    let mut fields = text.splitn(6, ':');
+    let mut next = || fields.next().unwrap_or_default();
+    let (arn, partition, service, region, account, resource) = (next(), next(), next(), next(), next(), next());
+    let Some(path) = resource.strip_prefix("role/") else {
+        return false;
+    };
+    let (_, role) = path.rsplit_once('/').unwrap_or(("", path));
+    let digits = account.len() == 12 && account.chars().all(|c| c.is_ascii_digit() || is_wild(c));
+    arn == "arn"
+        && (partition == "aws" || partition.strip_prefix("aws-").is_some_and(is_lower_words))
+        && service == "iam"
+        && region.is_empty()
+        && (digits || (wild && account == "*"))
+        && (1..=64).contains(&role.len())
+        && path.len() <= 64 + 512
+        && !path.starts_with('/')
+        && path
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c) || is_wild(c))
+        && !role.is_empty()
+}
+
+fn is_lower_words(text: &str) -> bool {
+    text.len() <= 32
+        && text
+            .split('-')
+            .all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()))
+}
+
+/// `eu-west-1`, `us-gov-east-1`, `eusc-de-east-1`
+pub(crate) fn region(text: &str) -> Checked<String> {
+    let good = text.rsplit_once('-').is_some_and(|(words, number)| {
+        words.contains('-')
+            && is_lower_words(words)
+            && (1..=2).contains(&number.len())
+            && number.chars().all(|c| c.is_ascii_digit())
+    });
+    if good {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(format!("{} is not an AWS region", quoted(text))).hint("such as \"eu-west-1\""))
+}
+
+/// `1h`, `45m`, `900s`, `1h30m`: hours, minutes and seconds in this order, each at most once.
+pub(crate) fn duration(text: &str) -> Checked<Duration> {
+    let problem =
+        || Problem::new(format!("{} is not a duration", quoted(text))).hint("such as \"1h\", \"45m\", \"1h30m\"");
+    let mut units = [('h', 3600_u64), ('m', 60), ('s', 1)].into_iter();
+    let (mut seconds, mut rest) = (0_u64, text);
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(problem)?;
+        let (digits, tail) = rest.split_at_checked(end).ok_or_else(problem)?;
+        let mut tail = tail.chars();
+        let unit = tail.next();
+        let (_, factor) = units.find(|(name, _)| Some(*name) == unit).ok_or_else(problem)?;
+        let number: u64 = digits.parse().map_err(|_| problem())?;
+        seconds = number
+            .checked_mul(factor)
+            .and_then(|more| seconds.checked_add(more))
+            .ok_or_else(problem)?;
+        rest = tail.as_str();
+    }
+    let duration = Duration::from_secs(seconds);
+    if text.is_empty() {
+        return Err(problem());
+    }
+    if !DURATION_RANGE.contains(&duration) {
+        return Err(Problem::new(format!("a duration of {} is out of range", quoted(text))).hint("15m to 12h"));
+    }
+    Ok(duration)
+}
+
+/// An action in IAM's words. The service is literal: a pattern there would deny more than anybody can foresee.
+pub(crate) fn action(text: &str) -> Checked<String> {
+    let good = text.len() <= 128
+        && text.split_once(':').is_some_and(|(service, action)| {
+            starts_with(service, |c| c.is_ascii_lowercase() || c.is_ascii_digit())
+                && service
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+                && !action.is_empty()
+                && action
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '*' | '?'))
+        });
+    if good {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(format!("{} is not an action", quoted(text)))
+        .hint("\"service:Action\", '*' and '?' allowed in the action, such as \"lambda:Invoke*\""))
+}
+
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>: `[\w+=,.@:\/-]*`, 2 to 1224 characters.
+pub(crate) fn external_id(text: &str) -> Checked<String> {
+    let good = (2..=1224).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c));
+    if good {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new("this is not an external id").hint("2 to 1224 letters, digits and _+=,.@:/-"))
+}
+
+/// An endpoint of STS. Plain http only to this machine: the answer holds the session's credentials.
+pub(crate) fn endpoint(text: &str) -> Checked<String> {
+    let problem =
+        |why: &str| Problem::new(format!("{}: {why}", quoted(text))).hint("such as \"https://sts.example.com\"");
+    let (secure, rest) = match text.split_once("://") {
+        Some(("https", rest)) => (true, rest),
+        Some(("http", rest)) => (false, rest),
+        _ => return Err(problem("an endpoint begins with https:// (or http:// to loopback)")),
+    };
+    let (authority, path) = rest
+        .split_at_checked(rest.find('/').unwrap_or(rest.len()))
+        .unwrap_or((rest, ""));
+    if text.len() > 1024 || text.contains(['@', '?', '#', '\\']) {
+        return Err(problem("an endpoint has no user, query or fragment"));
+    }
+    if !path.chars().all(|c| c.is_ascii_alphanumeric() || "/._~-".contains(c)) {
+        return Err(problem("this path is not one of an endpoint"));
+    }
+    let loopback = host_is_loopback(authority).ok_or_else(|| problem("this is not a host, or host:port"))?;
+    if !secure && !loopback {
+        return Err(problem(
+            "plain http is for loopback only (127.0.0.0/8, [::1], localhost)",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// `None` for what is no host, or host and port. Addresses are only what the standard library reads as such: other
+/// spellings of numbers (`127.1`, `0x7f.1`) are host names, and so never loopback.
+fn host_is_loopback(authority: &str) -> Option<bool> {
+    let (host, port, loopback) = if let Some(rest) = authority.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']')?;
+        let address: Ipv6Addr = host.parse().ok()?;
+        let port = if rest.is_empty() {
+            None
+        } else {
+            Some(rest.strip_prefix(':')?)
+        };
+        ("v6", port, address == Ipv6Addr::LOCALHOST)
+    } else {
+        let (host, port) = authority
+            .split_once(':')
+            .map_or((authority, None), |(host, port)| (host, Some(port)));
+        let address = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+        (host, port, address || host.eq_ignore_ascii_case("localhost"))
+    };
+    (is_host(host) && port.is_none_or(is_port)).then_some(loopback)
+}
+
+fn is_port(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// `*`, `example.com`, `*.example.com`, or the word of a preset; each with `:port` or not.
+pub(crate) fn allow_name(text: &str) -> Checked<String> {
+    let (host, port) = text
+        .split_once(':')
+        .map_or((text, None), |(host, port)| (host, Some(port)));
+    let numeric = host
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    let good = host == "*" || (is_host(host.strip_prefix("*.").unwrap_or(host)) && !numeric);
+    if good && port.is_none_or(is_port) {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(format!("{} is not a name to allow", quoted(text)))
+        .hint("\"*\", \"example.com\" or \"*.example.com\", with \":443\" or not"))
+}
+
+/// An absolute path in its one spelling.
+pub(crate) fn absolute_path(text: &str) -> Checked<PathBuf> {
+    let Some(below) = text.strip_prefix('/') else {
+        return Err(Problem::new(format!("{} is not an absolute path", quoted(text))));
+    };
+    if below.is_empty() {
+        Ok(PathBuf::from("/"))
+    } else {
+        components(text, below).map(|()| PathBuf::from(text))
+    }
+}
+
+/// The same, or `~`, or a path below `~/`.
+pub(crate) fn bound_path(text: &str) -> Checked<BoundPath> {
+    match text.strip_prefix('~') {
+        None => absolute_path(text).map(BoundPath::Absolute),
+        Some("") => Ok(BoundPath::Home(PathBuf::new())),
+        Some(rest) => match rest.strip_prefix('/') {
+            Some(below) => components(text, below).map(|()| BoundPath::Home(PathBuf::from(below))),
+            None => Err(Problem::new(format!("{}: '~' is the caller's home only", quoted(text))).hint("~/...")),
+        },
+    }
+}
+
+fn components(text: &str, below: &str) -> Checked<()> {
+    let bad = |why: &str| Err(Problem::new(format!("path {} {why}", quoted(text))));
+    if text.len() > MAX_PATH {
+        return bad("is longer than 4095 bytes");
+    }
+    if text.chars().any(char::is_control) {
+        return bad("has control characters");
+    }
+    if below.split('/').any(|component| matches!(component, "" | "." | "..")) {
+        return bad("has an empty component, \".\", \"..\" or a slash at its end");
+    }
+    Ok(())
+}
+
+/// The home of a sandbox; the two words of later versions are named as such.
+pub(crate) fn home(text: &str) -> Checked<Home> {
+    match Home::from_word(text) {
+        Some(home) => Ok(home),
+        None if matches!(text, "real-read-only" | "real") => {
+            Err(Problem::new(format!("home = {} is not in this version", quoted(text)))
+                .hint("this version has \"agent\" only"))
+        }
+        None => Err(Problem::new(format!("{} is not a home", quoted(text))).hint("this version has \"agent\" only")),
+    }
+}
+
+fn starts_with(text: &str, good: fn(char) -> bool) -> bool {
+    text.chars().next().is_some_and(good)
+}

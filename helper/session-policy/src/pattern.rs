@@ -1,0 +1,80 @@
+//! Patterns of actions and roles, as IAM reads them.
+
+/// Whether everything that `narrow` matches is matched by `wide`. Both may hold `*` and `?`; case does not count, as
+/// in the action names of IAM.
+pub(crate) fn covers(wide: &str, narrow: &str) -> bool {
+    let narrow: Vec<char> = narrow.chars().map(|c| c.to_ascii_lowercase()).collect();
+    // reached[i]: what was read of `wide` so far covers the first i characters of `narrow`.
+    let mut reached: Vec<bool> = std::iter::once(true).chain(narrow.iter().map(|_| false)).collect();
+    for c in wide.chars().map(|c| c.to_ascii_lowercase()) {
+        let mut before = false; // reached[i - 1] as it was
+        let mut left = false; // reached[i - 1] as it is now
+        let characters = std::iter::once(None).chain(narrow.iter().map(Some));
+        for (reached, character) in reached.iter_mut().zip(characters) {
+            let was = *reached;
+            *reached = match (c, character) {
+                ('*', _) => was || left,
+                ('?', Some(character)) => before && *character != '*',
+                (c, Some(character)) => before && c == *character,
+                (_, None) => false,
+            };
+            (before, left) = (was, *reached);
+        }
+    }
+    reached.last().copied().unwrap_or(false)
+}
+
+/// `service:Action`, wildcards in the action only.
+pub(crate) fn is_action(text: &str) -> bool {
+    let is_service = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?');
+    text.split_once(':').is_some_and(|(service, action)| {
+        !service.is_empty() && service.chars().all(is_service) && !action.is_empty() && action.chars().all(is_name)
+    })
+}
+
+/// `arn:PARTITION:iam::ACCOUNT:role/NAME`, wildcards in account and name.
+pub(crate) fn is_role(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/:*?".contains(c);
+    let mut fields = text.splitn(6, ':');
+    let mut next = || fields.next().unwrap_or_default();
+    let (arn, partition, service, region, account, resource) = (next(), next(), next(), next(), next(), next());
+    arn == "arn"
+        && is_partition(partition)
+        && service == "iam"
+        && region.is_empty()
+        && !account.is_empty()
+        && account.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '?'))
+        && resource
+            .strip_prefix("role/")
+            .is_some_and(|role| !role.is_empty() && role.chars().all(good))
+}
+
+pub(crate) fn is_partition(text: &str) -> bool {
+    text.starts_with("aws") && text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_covers_what_it_matches_and_nothing_else() {
+        for (wide, narrow, expected) in [
+            ("s3:Get*", "s3:GetObject", true),
+            ("s3:Get*", "s3:getobject", true),
+            ("s3:Get*", "s3:Get*", true),
+            ("s3:Get*", "s3:G*", false),
+            ("s3:GetObject", "s3:GetObject*", false),
+            ("s3:*Object*", "s3:PutObjectAcl", true),
+            ("s3:?etObject", "s3:GetObject", true),
+            ("s3:?etObject", "s3:*etObject", false),
+            ("s3:*", "s3:", true),
+            ("s3:?*", "s3:", false),
+            ("*", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(covers(wide, narrow), expected, "{wide} {narrow}");
+        }
+    }
+}
