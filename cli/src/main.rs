@@ -1,2 +1,31 @@
-//! Skeleton.
-fn main() {}
+//! `agent-aws`: what a caller types. It holds no privilege and decides nothing that policy decides: it parses, adds the
+//! caller's own configuration, starts the helper, sends it one request and then only waits.
+
+mod args;
+mod command;
+mod config;
+mod environment;
+mod failure;
+mod helper;
+mod identity;
+mod place;
+mod request;
+mod say;
+mod session;
+mod signals;
+mod sys;
+mod terminal;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = match args::parse(&words) {
+        Ok(cli) => cli,
+        Err(status) => return ExitCode::from(status),
+    };
+    match command::perform(cli.command) {
+        Ok(exit) => sys::end_as(exit),
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,303 @@
+//! The command line. Paths, arguments and values are bytes; only names that policy spells are text.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::say;
+
+/// Run a coding agent as exactly one AWS identity, in a sandbox that holds nothing else of yours.
+#[derive(Debug, Parser)]
+#[command(name = "agent-aws", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command as one AWS identity, in a sandbox
+    Run(Box<Run>),
+    /// List the identities that you may use
+    Identities(Listing),
+    /// Say which AWS identity a session has
+    Whoami(Whoami),
+    /// Print the short-lived credentials of an identity
+    Credentials(Credentials),
+    /// Check, show or explain policy
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Look for what keeps agent-aws from working here
+    Doctor(Doctor),
+    /// List the sessions that run
+    Sessions(Sessions),
+    /// End a session
+    Stop {
+        /// Session id, as `sessions` lists it
+        id: String,
+    },
+    /// Your own configuration
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// Which identity to be.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Choice {
+    /// Identity that policy defines
+    #[arg(long = "as", value_name = "NAME", conflicts_with = "profile")]
+    pub(crate) identity: Option<String>,
+    /// AWS profile of your own configuration
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+}
+
+/// Options of a session.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+    /// Sandbox, where policy offers several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sandbox: Option<String>,
+    /// AWS region for the agent
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Go on although you are root (a sandbox of root's is weaker: its files are root's)
+    #[arg(long)]
+    pub(crate) allow_root: bool,
+}
+
+/// `run`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// Network: never wider than the sandbox's
+    #[arg(long, value_name = "MODE", value_parser = ["none", "filtered", "shared"])]
+    pub(crate) network: Option<String>,
+    /// Writable project directory [default: git top level, else the working directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// One more writable path
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rw: Vec<PathBuf>,
+    /// One more readable path
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ro: Vec<PathBuf>,
+    /// Variable for the agent: your value of it, or the one given
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<OsString>,
+    /// Start before the first credentials are there
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Print the plan and do nothing
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `identities`.
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    /// For scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Answer although you are root
+    #[arg(long)]
+    pub(crate) allow_root: bool,
+}
+
+/// `whoami`.
+#[derive(Debug, Args)]
+pub(crate) struct Whoami {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// For scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How to print credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// What `credential_process` expects
+    Process,
+    /// `export` lines for a shell
+    Env,
+    /// JSON
+    Json,
+}
+
+/// `credentials`.
+#[derive(Debug, Args)]
+pub(crate) struct Credentials {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = Format::Process)]
+    pub(crate) format: Format,
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Check policy files without installing them
+    Check {
+        /// For scripts
+        #[arg(long)]
+        json: bool,
+        /// Files, in the order in which they apply
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show the policy: all of it to root, to others what applies to them
+    Show,
+    /// Say why you may use an identity, or not
+    Explain {
+        #[command(flatten)]
+        choice: Choice,
+        /// Sandbox
+        #[arg(long, value_name = "NAME")]
+        sandbox: Option<String>,
+    },
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// For scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `sessions`.
+#[derive(Debug, Args)]
+pub(crate) struct Sessions {
+    /// For scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Set the identity that is used when none is given; `own:NAME` is an AWS profile of yours
+    Default {
+        /// Its name
+        name: String,
+    },
+    /// Show your configuration
+    Show,
+}
+
+/// Exit status of a usage error: `run` must not be taken for the agent's own status.
+fn usage_status(words: &[OsString]) -> u8 {
+    if words.get(1).map(OsString::as_os_str) == Some(OsStr::new("run")) {
+        125
+    } else {
+        2
+    }
+}
+
+/// Parses; what clap has to say instead is printed here and becomes an exit status.
+pub(crate) fn parse(words: &[OsString]) -> Result<Cli, u8> {
+    Cli::try_parse_from(words).map_err(|e| {
+        let text = e.render().to_string();
+        if e.use_stderr() {
+            say::error_block(&text);
+            usage_status(words)
+        } else {
+            u8::from(say::out(&text).is_err())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    fn parsed(words: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words)
+    }
+
+    fn run(words: &[&str]) -> Run {
+        match parsed(words).unwrap().command {
+            Command::Run(run) => *run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_of_the_whole_program_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_after_the_command_are_the_commands() {
+        let run = run(&[
+            "agent-aws",
+            "run",
+            "--as",
+            "incident",
+            "aws",
+            "--profile",
+            "x",
+            "--",
+            "y",
+        ]);
+        assert_eq!(run.options.choice.identity.as_deref(), Some("incident"));
+        assert_eq!(run.command, ["aws", "--profile", "x", "--", "y"]);
+        assert_eq!(run.options.choice.profile, None);
+    }
+
+    #[test]
+    fn two_dashes_end_our_options() {
+        let run = run(&["agent-aws", "run", "--rw", "/a", "--rw", "/b", "--", "--odd", "-x"]);
+        assert_eq!(run.command, ["--odd", "-x"]);
+        assert_eq!(run.rw.len(), 2);
+    }
+
+    #[test]
+    fn arguments_and_paths_are_bytes() {
+        let odd = OsString::from_vec(b"\xff\xfe".to_vec());
+        let words = [
+            "agent-aws".into(),
+            "run".into(),
+            "--ro".into(),
+            odd.clone(),
+            "--".into(),
+            odd.clone(),
+        ];
+        let Command::Run(run) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("not run")
+        };
+        assert_eq!(run.command.as_slice(), std::slice::from_ref(&odd));
+        assert_eq!(run.ro, [PathBuf::from(odd)]);
+    }
+
+    #[test]
+    fn as_and_profile_exclude_each_other_and_a_command_is_needed() {
+        assert!(parsed(&["agent-aws", "run", "--as", "a", "--profile", "b", "--", "x"]).is_err());
+        assert!(parsed(&["agent-aws", "run", "--as", "a"]).is_err());
+        assert!(parsed(&["agent-aws", "run", "--network", "open", "--", "x"]).is_err());
+    }
+
+    #[test]
+    fn a_usage_error_of_run_is_125_and_of_others_2() {
+        assert_eq!(usage_status(&["agent-aws".into(), "run".into()]), 125);
+        assert_eq!(usage_status(&["agent-aws".into(), "sessions".into()]), 2);
+        assert_eq!(usage_status(&["agent-aws".into()]), 2);
+    }
+}

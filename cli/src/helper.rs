@@ -1,0 +1,165 @@
+//! The helper: where it is, how it is started, and the conversation with it.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use agent_aws_protocol::{Ask, Channel, ChannelError, CliToHelper, EnvVar, FrameError, HelperToCli, Request, encode};
+use nix::sys::signal::SigSet;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::failure::Failure;
+use crate::sys;
+
+const NAME: &str = "agent-aws-helper";
+/// How long one frame may take, once it has begun.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the helper may take to clean up after its last message, in seconds.
+const CLEANUP_SECONDS: i64 = 5;
+
+/// Where the helper must be: beside the directory of this very program, not of a link to it, and nowhere that the
+/// environment could name.
+pub(crate) fn path() -> Result<PathBuf, Failure> {
+    if let Some(directory) = option_env!("AGENT_AWS_LIBEXEC") {
+        return Ok(PathBuf::from(directory).join(NAME));
+    }
+    let own = std::env::current_exe()
+        .and_then(|exe| exe.canonicalize())
+        .map_err(|e| Failure::Os("cannot find the directory of this program", e))?;
+    let prefix = own.parent().and_then(|bin| bin.parent()).unwrap_or(&own);
+    Ok(prefix.join("libexec/agent-aws").join(NAME))
+}
+
+/// A helper that runs and has been asked nothing yet.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    pub(crate) channel: Channel,
+    pub(crate) child: Child,
+}
+
+impl Helper {
+    /// Starts the helper with the command as its own arguments. It gets a process group of its own: keys and stops of
+    /// the terminal are for the agent, and the session must go on being looked after while its job is stopped.
+    pub(crate) fn start(command: &[OsString], stdout: Stdio, mask: SigSet) -> Result<Self, Failure> {
+        let path = path()?;
+        let (ours, theirs) = Channel::pair().map_err(|e| Failure::Os("cannot make a socket pair", e))?;
+        let mut helper = Command::new(&path);
+        helper.arg0(NAME).process_group(0).stdout(stdout);
+        if !command.is_empty() {
+            helper.arg("--").args(command);
+        }
+        sys::hand_channel(&mut helper, theirs, mask);
+        let child = helper.spawn().map_err(|e| Failure::HelperStart(path, e))?;
+        Ok(Self {
+            channel: Channel::new(ours, PATIENCE),
+            child,
+        })
+    }
+
+    /// Asks. There is one request in a conversation.
+    pub(crate) fn ask(&self, request: Request) -> Result<(), Failure> {
+        let message = CliToHelper::Request(request);
+        if let Err(FrameError::TooLarge(size)) = encode(&message, 0) {
+            return Err(too_large(&message, size));
+        }
+        match self.channel.send(&message) {
+            // It has refused us before it read anything: its answer waits.
+            Ok(()) | Err(ChannelError::Closed) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// The next message, waited for as long as it takes.
+    pub(crate) fn next(&mut self) -> Result<HelperToCli, Failure> {
+        match self.channel.receive(None) {
+            Ok(received) => Ok(received.message),
+            Err(ChannelError::Closed) => Err(self.gone()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Why the helper is silent.
+    pub(crate) fn gone(&mut self) -> Failure {
+        self.wait();
+        let status = self.child.try_wait().ok().flatten();
+        Failure::HelperGone(status.map(|s| match (s.signal(), s.code()) {
+            (Some(signal), _) => format!("killed by signal {signal}"),
+            (None, code) => format!("exit status {}", code.unwrap_or(-1)),
+        }))
+    }
+
+    /// Waits until the helper has put everything away and is gone itself.
+    fn wait(&self) {
+        wait_for(self.pidfd());
+    }
+
+    /// Leaves the conversation, so that the helper ends what it may still be doing, and waits for its end.
+    pub(crate) fn close_and_wait(self) {
+        let pidfd = self.pidfd();
+        drop(self.channel);
+        wait_for(pidfd);
+    }
+
+    /// A descriptor that becomes readable when the helper is dead.
+    pub(crate) fn pidfd(&self) -> Option<OwnedFd> {
+        pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).ok()
+    }
+}
+
+fn wait_for(pidfd: Option<OwnedFd>) {
+    let timeout = Timespec {
+        tv_sec: CLEANUP_SECONDS,
+        tv_nsec: 0,
+    };
+    if let Some(pidfd) = pidfd {
+        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
+    }
+}
+
+/// Asks one question and gives each piece of the answer to `each`.
+pub(crate) fn question(
+    request: Request,
+    mut each: impl FnMut(HelperToCli) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mask = SigSet::thread_get_mask().map_err(|e| Failure::Os("cannot read the signal mask", e.into()))?;
+    let mut helper = Helper::start(&[], Stdio::null(), mask)?;
+    helper.ask(request)?;
+    loop {
+        match helper.next()? {
+            HelperToCli::Done => return Ok(()),
+            HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
+            HelperToCli::Notice(text) => crate::say::line(&text),
+            message => each(message)?,
+        }
+    }
+}
+
+/// Blames the largest variable for a request that does not fit, or its size where there is none.
+fn too_large(message: &CliToHelper, size: usize) -> Failure {
+    let CliToHelper::Request(Request::Run(run)) = message else {
+        return Failure::Conversation(FrameError::TooLarge(size).into());
+    };
+    let variables = run.environment.iter().chain(&run.own.environment);
+    match variables.max_by_key(|v| v.value.len()) {
+        Some(EnvVar { name, value }) => Failure::RequestTooLarge(OsString::from_vec(name.clone()), value.len()),
+        None => Failure::Conversation(FrameError::TooLarge(size).into()),
+    }
+}
+
+/// Whether an answer for `ask` can come from the caller's own AWS configuration.
+pub(crate) fn may_be_own(ask: &Ask) -> bool {
+    !matches!(ask, Ask::Named(_))
+}
+
+/// A message that has no place in an answer.
+pub(crate) fn unexpected(message: &HelperToCli) -> Failure {
+    let name = format!("{message:?}");
+    let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
+    Failure::Conversation(ChannelError::Os(io::Error::other(format!("{name} was not expected"))))
+}

@@ -1,0 +1,60 @@
+//! A run, put together from the command line, the caller's environment and the working directory.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use agent_aws_protocol::{Bytes, OwnSource, RunRequest};
+
+use crate::args::Run;
+use crate::failure::Failure;
+use crate::{environment, helper, identity, place};
+
+/// Builds the request for `run`. Nothing here is a decision: the helper holds all of it against policy.
+pub(crate) fn build(run: &Run) -> Result<RunRequest, Failure> {
+    let lookup = |name: &OsStr| std::env::var_os(name);
+    let options = &run.options;
+    let identity = identity::asked(&options.choice, std::env::var_os("AWS_PROFILE"))?;
+    let mut directory = place::working_directory(std::env::var_os("PWD"))?;
+    let rw = absolutes(&directory, &run.rw)?;
+    let ro = absolutes(&directory, &run.ro)?;
+    let project = match &run.project {
+        Some(given) => place::absolute(&directory, given)?,
+        None => place::project(&directory, std::env::var_os("HOME").as_deref().map(Path::new)),
+    };
+    if run.project.is_some() {
+        // `--project ~/src/x` from elsewhere means: work there.
+        let seen: Vec<&PathBuf> = [&project].into_iter().chain(&rw).chain(&ro).collect();
+        if !place::is_within(&directory, &seen) {
+            directory.clone_from(&project);
+        }
+    }
+    let own = if helper::may_be_own(&identity) {
+        environment::for_own_source(&lookup)
+    } else {
+        Vec::new()
+    };
+    Ok(RunRequest {
+        identity,
+        sandbox: options.sandbox.clone(),
+        network: run.network.clone(),
+        project: bytes(project),
+        directory: bytes(directory),
+        rw: rw.into_iter().map(bytes).collect(),
+        ro: ro.into_iter().map(bytes).collect(),
+        region: options.region.clone(),
+        environment: environment::for_agent(&run.env, &lookup)?,
+        own: OwnSource { environment: own },
+        wait: !run.no_wait,
+        explain: run.explain,
+        allow_root: options.allow_root,
+    })
+}
+
+fn bytes(path: PathBuf) -> Bytes {
+    path.into_os_string().into_vec()
+}
+
+fn absolutes(directory: &Path, paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    paths.iter().map(|path| place::absolute(directory, path)).collect()
+}

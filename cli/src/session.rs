@@ -1,0 +1,295 @@
+//! One run as the CLI sees it: signals in, messages in, nothing decided but who has the terminal.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use agent_aws_protocol::{ChannelError, CliToHelper, Exit, HelperToCli, Request, RunRequest, Started};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::failure::Failure;
+use crate::helper::{Helper, unexpected};
+use crate::say;
+use crate::signals::Signals;
+use crate::terminal::{OnStop, Terminal, decide};
+
+/// Notices that are kept until the agent gives the terminal back.
+const MOST_NOTICES: usize = 16;
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The agent's end.
+    pub(crate) exit: Exit,
+    /// What was said when the session stood.
+    pub(crate) started: Option<Started>,
+    /// The agent's standard output, if it was to be kept.
+    pub(crate) output: Option<std::process::ChildStdout>,
+}
+
+/// Runs `command` and returns how it ended, with the terminal as it was.
+pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) -> Result<Outcome, Failure> {
+    let signals = Signals::block().map_err(|e| Failure::Os("cannot set up signals", e))?;
+    let stdout = if keep_output { Stdio::piped() } else { Stdio::inherit() };
+    let helper = Helper::start(command, stdout, signals.at_start())?;
+    let mut session = Session {
+        dead: helper.pidfd(),
+        helper,
+        signals,
+        terminal: Terminal::open(),
+        begun: false,
+        pending: Vec::new(),
+        notices: Vec::new(),
+        started: None,
+        quiet: keep_output,
+    };
+    session.helper.ask(Request::Run(Box::new(request)))?;
+    let end = session.follow();
+    session.terminal.restore(!matches!(end, Ok(Exit::Code(_))));
+    for notice in &session.notices {
+        say::line(notice);
+    }
+    let output = session.helper.child.stdout.take();
+    session.helper.close_and_wait();
+    Ok(Outcome {
+        exit: end?,
+        started: session.started,
+        output,
+    })
+}
+
+#[derive(Debug)]
+struct Session {
+    helper: Helper,
+    dead: Option<OwnedFd>,
+    signals: Signals,
+    terminal: Terminal,
+    /// The agent runs.
+    begun: bool,
+    /// Signals that came before it did.
+    pending: Vec<i32>,
+    /// Notices that came while it had the terminal.
+    notices: Vec<String>,
+    started: Option<Started>,
+    /// Say nothing of what goes well.
+    quiet: bool,
+}
+
+/// What there is to look at.
+#[derive(Debug, Clone, Copy)]
+struct Ready {
+    signals: bool,
+    channel: bool,
+    dead: bool,
+}
+
+impl Session {
+    /// Until the last message.
+    fn follow(&mut self) -> Result<Exit, Failure> {
+        loop {
+            let ready = self.wait()?;
+            if ready.signals {
+                for signal in self.signals.take() {
+                    if let Some(exit) = self.on_signal(signal) {
+                        return Ok(exit);
+                    }
+                }
+            }
+            if ready.channel {
+                let message = self.helper.next()?;
+                if let Some(exit) = self.on_message(message)? {
+                    return Ok(exit);
+                }
+            } else if ready.dead {
+                return Err(self.helper.gone());
+            }
+        }
+    }
+
+    /// Messages that a dead helper left are still read: `channel` then stays true until its end.
+    fn wait(&self) -> Result<Ready, Failure> {
+        let mut watched = vec![
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.helper.channel, PollFlags::IN),
+        ];
+        watched.extend(self.dead.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        loop {
+            match poll(&mut watched, None) {
+                Ok(_) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(Failure::Os("cannot wait for the helper", e.into())),
+            }
+        }
+        let is = |n: usize| watched.get(n).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Ready {
+            signals: is(0),
+            channel: is(1),
+            dead: is(2),
+        })
+    }
+
+    fn send(&self, message: &CliToHelper) -> Result<(), Failure> {
+        match self.helper.channel.send(message) {
+            // Its last message is still to be read.
+            Ok(()) | Err(ChannelError::Closed) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn forward(&self, signal: i32) {
+        // A helper that does not take it will be seen to be gone.
+        let _ = self.send(&CliToHelper::Signal(signal));
+    }
+
+    /// Before the agent runs there is nobody to handle a signal: what would end or stop a program does that to us, and
+    /// the helper ends the session when it sees us gone.
+    fn on_signal(&mut self, signal: i32) -> Option<Exit> {
+        match signal {
+            libc::SIGCONT if self.begun => self.terminal.continued(),
+            libc::SIGCONT | libc::SIGWINCH if !self.begun => return None,
+            libc::SIGINT | libc::SIGQUIT | libc::SIGTERM | libc::SIGHUP if !self.begun => {
+                return Some(Exit::Signal(signal));
+            }
+            libc::SIGTSTP if !self.begun => {
+                let (_, more) = self.signals.stop(signal);
+                return more.into_iter().find_map(|s| self.on_signal(s));
+            }
+            _ if !self.begun => {
+                self.pending.push(signal);
+                return None;
+            }
+            _ => {}
+        }
+        self.forward(signal);
+        None
+    }
+
+    fn on_message(&mut self, message: HelperToCli) -> Result<Option<Exit>, Failure> {
+        match message {
+            HelperToCli::Ended(exit) => return Ok(Some(exit)),
+            HelperToCli::Done => return Ok(Some(Exit::Code(0))),
+            HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
+            HelperToCli::Text(text) => say::out(&say::escaped_block(&text))?,
+            HelperToCli::Notice(text) => self.on_notice(text),
+            HelperToCli::Started(started) => self.on_started(started),
+            HelperToCli::Ready { group } => self.on_ready(group)?,
+            HelperToCli::Stopped(signal) => return Ok(self.on_stopped(signal)),
+            other @ (HelperToCli::Identities(_) | HelperToCli::Sessions(_)) => return Err(unexpected(&other)),
+        }
+        Ok(None)
+    }
+
+    fn on_notice(&mut self, text: String) {
+        if !say::on_terminal() {
+            return;
+        }
+        if !self.terminal.is_agents() {
+            say::line(&text);
+        } else if self.notices.len() < MOST_NOTICES {
+            self.notices.push(text);
+        }
+    }
+
+    fn on_started(&mut self, started: Started) {
+        if say::on_terminal() && !self.quiet {
+            self.on_notice(start_line(&started, say::now()));
+        }
+        self.started = Some(started);
+    }
+
+    fn on_ready(&mut self, group: i32) -> Result<(), Failure> {
+        self.terminal.ready(group);
+        self.send(&CliToHelper::Begin)?;
+        self.begun = true;
+        for signal in std::mem::take(&mut self.pending) {
+            self.forward(signal);
+        }
+        Ok(())
+    }
+
+    fn on_stopped(&mut self, signal: i32) -> Option<Exit> {
+        let mut more = Vec::new();
+        match decide(signal, self.terminal.foreground()) {
+            OnStop::HandOver => self.terminal.hand_over(),
+            OnStop::Continue => {}
+            OnStop::Stop => {
+                let had = self.terminal.before_stop();
+                let (stopped, came) = self.signals.stop(signal);
+                more = came;
+                self.terminal.after_stop(signal, had);
+                if !stopped && matches!(signal, libc::SIGTTIN | libc::SIGTTOU) && !self.terminal.is_agents() {
+                    // Our process group is orphaned: nobody will ever give the terminal to it. Without us the agent's read
+                    // would fail; continued alone it would only stop again, and again.
+                    self.forward(libc::SIGHUP);
+                }
+            }
+        }
+        self.forward(libc::SIGCONT);
+        more.into_iter().find_map(|s| self.on_signal(s))
+    }
+}
+
+/// The one line at the start: account, role, access, network, end.
+pub(crate) fn start_line(started: &Started, now: u64) -> String {
+    let mut who = started.account.iter().cloned().collect::<Vec<_>>();
+    who.push(started.identity.clone());
+    if let Some(role) = started.arn.as_deref().and_then(role_name) {
+        who.push(format!("(role {role})"));
+    }
+    let mut parts = vec![
+        who.join(" "),
+        format!("access {}", started.access),
+        format!("network {}", started.network),
+    ];
+    parts.extend(started.expires.map(|e| format!("until {}", say::until(e, now))));
+    say::joined(&parts)
+}
+
+/// `agent-incident` of `arn:aws:sts::111122223333:assumed-role/agent-incident/alice`, or of a role's own ARN (its name
+/// is the last part of its path).
+fn role_name(arn: &str) -> Option<&str> {
+    let resource = arn.splitn(6, ':').nth(5)?;
+    match resource.strip_prefix("assumed-role/") {
+        Some(session) => session.split('/').next(),
+        None => resource.strip_prefix("role/")?.rsplit('/').next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_line_says_account_role_access_network_and_end() {
+        let started = Started {
+            session: "0123456789abcdef".into(),
+            identity: "incident".into(),
+            sandbox: "standard".into(),
+            access: "read".into(),
+            network: "shared".into(),
+            account: Some("111122223333".into()),
+            arn: Some("arn:aws:sts::111122223333:assumed-role/agent-incident/alice".into()),
+            expires: Some(1_795_183_500),
+        };
+        let line = start_line(&started, 1_795_180_000).replace(" · ", ", ");
+        assert_eq!(
+            line,
+            "111122223333 incident (role agent-incident), access read, network shared, until 14:05 UTC"
+        );
+        let bare = Started {
+            account: None,
+            arn: None,
+            expires: None,
+            ..started
+        };
+        let line = start_line(&bare, 0).replace(" · ", ", ");
+        assert_eq!(line, "incident, access read, network shared");
+    }
+
+    #[test]
+    fn a_role_is_named_without_its_path_and_a_user_is_no_role() {
+        assert_eq!(role_name("arn:aws:iam::1:role/path/to/r"), Some("r"));
+        assert_eq!(role_name("arn:aws:iam::1:user/u"), None);
+        assert_eq!(role_name("nonsense"), None);
+    }
+}

@@ -1,0 +1,74 @@
+//! The only raw system interface of this program: what neither rustix nor nix offers as a safe call.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use agent_aws_protocol::Exit;
+use nix::sys::signal::SigSet;
+
+/// Number of the helper's end of the channel.
+const CHANNEL: i32 = 3;
+
+/// Lets `command` have `channel` as descriptor 3 and start with the signal mask `mask`.
+///
+/// Descriptor 3 is always taken in this process by then (the channel's other end or something inherited), so nothing
+/// that the standard library needs between fork and exec can sit there.
+pub(crate) fn hand_channel(command: &mut Command, channel: OwnedFd, mask: SigSet) {
+    let prepare = move || {
+        mask.thread_set_mask()?;
+        if channel.as_raw_fd() == CHANNEL {
+            return Ok(rustix::io::fcntl_setfd(&channel, rustix::io::FdFlags::empty())?);
+        }
+        // SAFETY: dup2 takes two numbers and touches no memory; the first is open, and whatever the second one is in
+        // the forked child belongs to nobody there.
+        match unsafe { libc::dup2(channel.as_raw_fd(), CHANNEL) } {
+            CHANNEL => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: the closure makes only async-signal-safe calls (pthread_sigmask, fcntl, dup2) and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Whether `signal` was ignored when we were started (as under nohup): it must stay ignored.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: with no new action the call only writes the old one, into space of its size.
+    let answer = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    if answer != 0 {
+        return false;
+    }
+    // SAFETY: all zero bytes are a valid sigaction, and the call has filled it in.
+    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Ends this process as the agent ended: with its status, or by the same signal and without a second core file.
+pub(crate) fn end_as(exit: Exit) -> ! {
+    let signal = match exit {
+        Exit::Code(code) => std::process::exit(code),
+        Exit::Signal(signal) => signal,
+    };
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    // SAFETY: the default action is no function of ours, so nothing can be called in a bad moment.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: raise takes a number; the signal stays pending while it is blocked.
+    unsafe { libc::raise(signal) };
+    let _ = SigSet::all().thread_unblock();
+    std::process::exit(128 + signal)
+}
+
+/// The Landlock ABI of this kernel, if it has Landlock enabled (landlock_create_ruleset(2)).
+pub(crate) fn landlock_abi() -> Option<i64> {
+    const VERSION: libc::c_uint = 1;
+    let (attributes, size) = (std::ptr::null::<libc::c_void>(), 0usize);
+    // SAFETY: with the version flag the kernel takes no attributes and creates nothing.
+    let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, attributes, size, VERSION) };
+    (abi > 0).then_some(abi)
+}
