@@ -24,6 +24,14 @@ pub(crate) fn covers(wide: &str, narrow: &str) -> bool {
     reached.last().copied().unwrap_or(false)
 }
 
+/// [`covers`] for actions, whose services are literal.
+pub(crate) fn action_covers(wide: &str, narrow: &str) -> bool {
+    match (wide.split_once(':'), narrow.split_once(':')) {
+        (Some((service, wide)), Some((same, narrow))) => service.eq_ignore_ascii_case(same) && covers(wide, narrow),
+        _ => false,
+    }
+}
+
 /// `service:Action`, wildcards in the action only.
 pub(crate) fn is_action(text: &str) -> bool {
     let is_service = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
