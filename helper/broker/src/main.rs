@@ -1,2 +1,110 @@
-//! Skeleton.
-fn main() {}
+//! agent-aws-broker: holds and refreshes the credentials of one session.
+//!
+//! Started by the supervisor, never as root, with one descriptor: 3, the channel that says what to mint and which
+//! doors to serve, and whose end is the broker's end. The AWS SDK and everything that listens to the agent is here,
+//! so that none of it is in the setuid program.
+
+mod answer;
+mod cause;
+mod clock;
+mod doors;
+mod entry;
+mod mint;
+mod refresh;
+mod schedule;
+mod seccomp;
+mod source;
+mod supervisor;
+#[allow(unsafe_code)]
+mod sys;
+mod vault;
+
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use agent_aws_protocol::{BrokerToHelper, Channel, Minting};
+
+use crate::cause::Cause;
+use crate::mint::Minter;
+use crate::source::{Source, SourceReader};
+use crate::supervisor::Supervisor;
+use crate::vault::Vault;
+
+/// A frame that has begun must be whole within this time.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the supervisor may take to say what to mint.
+const FIRST_MESSAGE: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let channel = match entry::isolate() {
+        Ok(fd) => Channel::new(fd, PATIENCE),
+        Err(text) => {
+            entry::complain(&text);
+            return ExitCode::FAILURE;
+        }
+    };
+    match session(&channel) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            let message = BrokerToHelper::Failed {
+                cause: cause.text,
+                retry: None,
+            };
+            // The supervisor may be gone: then there is nobody left to tell.
+            let _ = channel.send(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One session, from the first message to the end of the channel. Returns only when it never began.
+fn session(channel: &Channel) -> Result<(), Cause> {
+    entry::check()?;
+    seccomp::forbid_dangerous()?;
+    let (minting, file) = supervisor::first_message(channel, FIRST_MESSAGE)?;
+    if !minting.source_needs_programs() {
+        seccomp::allow_only_needed()?;
+    }
+    let reader = SourceReader::new(&minting.source, minting.region.as_deref())?;
+    let first = reader.take(file)?;
+    let minter = Minter::new(*minting, reader.http_client())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // The blocking pool resolves names; nothing else of ours may occupy it.
+        .max_blocking_threads(4)
+        .thread_stack_size(256 * 1024)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()
+        .map_err(|e| Cause::last(format!("cannot start the broker: {e}")))?;
+    tokio::task::LocalSet::new().block_on(&runtime, serve(channel, minter, reader, first))
+}
+
+/// Mints and serves until the supervisor is gone; then the process ends at once.
+async fn serve(channel: &Channel, minter: Minter, reader: SourceReader, first: Source) -> Result<(), Cause> {
+    let vault = Rc::new(Vault::new(minter.identity()));
+    let (supervisor, inbox) =
+        Supervisor::new(channel).map_err(|e| Cause::last(format!("cannot watch the channel: {e}")))?;
+    let conversation = supervisor.listen(inbox, |http, descriptors| doors::open(&vault, http, descriptors));
+    let minting = async {
+        refresh::keep_fresh(&supervisor, &minter, &reader, first, &vault).await;
+        // Revoked, or nothing that time could mend: what is in the vault is still served.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = conversation => {}
+        () = minting => {}
+    }
+    entry::end()
+}
+
+/// What the filter must know about a source.
+trait NeedsPrograms {
+    fn source_needs_programs(&self) -> bool;
+}
+
+impl NeedsPrograms for Minting {
+    fn source_needs_programs(&self) -> bool {
+        matches!(self.source, agent_aws_protocol::SourceCredentials::Own { .. })
+    }
+}

@@ -1,0 +1,102 @@
+//! The two doors that this client knows.
+
+use std::ffi::OsString;
+use std::io::{self, IoSlice, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    connect, sendmsg, socket_with, socketpair, sockopt,
+};
+
+use crate::sys;
+
+/// For the whole conversation. Brokers answer in milliseconds, or within a second while they mint.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The largest answer, in bytes.
+const LARGEST: u64 = 64 * 1024;
+/// Where the socket is inside a sandbox.
+const SOCKET: &str = "/run/agent-aws/credentials.sock";
+
+/// The broker's answer, from the first door that is there.
+pub(crate) fn ask() -> Result<Vec<u8>, String> {
+    let deadline = Instant::now() + PATIENCE;
+    // Programs between the agent and us may have closed the descriptor, and its number may be something else by now.
+    if let Some(Ok(answer)) = capability().map(|c| by_capability(c, deadline)) {
+        return Ok(answer);
+    }
+    let path = std::env::var_os("AGENT_AWS_SOCKET").unwrap_or_else(|| OsString::from(SOCKET));
+    by_socket(&path, deadline).map_err(|e| {
+        let shown = path.to_string_lossy();
+        match e.kind() {
+            io::ErrorKind::NotFound => format!("{shown} is not there: this runs only inside agent-aws run"),
+            io::ErrorKind::TimedOut => format!("no answer at {shown} within {} s", PATIENCE.as_secs()),
+            io::ErrorKind::ConnectionRefused => format!("nobody answers at {shown}: the session has ended"),
+            _ => format!("{shown}: {e}"),
+        }
+    })
+}
+
+/// The inherited descriptor, if it is what it should be.
+fn capability() -> Option<BorrowedFd<'static>> {
+    let number = std::env::var("AGENT_AWS_FD").ok()?.parse().ok()?;
+    let descriptor = sys::inherited(number)?;
+    (sockopt::socket_type(descriptor) == Ok(SocketType::SEQPACKET)
+        && sockopt::socket_domain(descriptor) == Ok(AddressFamily::UNIX))
+    .then_some(descriptor)
+}
+
+/// Sends one end of a socket pair of our own and reads the other.
+fn by_capability(capability: BorrowedFd<'_>, deadline: Instant) -> io::Result<Vec<u8>> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [theirs.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    // Not waiting for a full door: there is another one.
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(capability, &[IoSlice::new(b"?")], &mut control, flags)?;
+    drop(theirs);
+    read(ours, deadline)
+}
+
+fn by_socket(path: &std::ffi::OsStr, deadline: Instant) -> io::Result<Vec<u8>> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // A full backlog keeps connect waiting, and this is how that is bounded.
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(left(deadline)?))?;
+    connect(&socket, &address).map_err(|e| match e {
+        rustix::io::Errno::AGAIN => io::ErrorKind::TimedOut.into(),
+        e => io::Error::from(e),
+    })?;
+    read(socket, deadline)
+}
+
+/// Reads to the end, within the time and the size that are left.
+fn read(socket: OwnedFd, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut stream = UnixStream::from(socket).take(LARGEST);
+    let mut answer = Vec::with_capacity(8 * 1024);
+    let mut part = [0u8; 8 * 1024];
+    loop {
+        stream.get_ref().set_read_timeout(Some(left(deadline)?))?;
+        match stream.read(&mut part) {
+            Ok(0) if answer.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => return Ok(answer),
+            Ok(n) => answer.extend_from_slice(part.get(..n).unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(left)
+}

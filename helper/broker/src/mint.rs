@@ -1,0 +1,204 @@
+//! From source credentials to one session.
+
+mod sts;
+
+use std::time::Duration;
+
+use agent_aws_protocol::{MintedSession, Minting};
+use agent_aws_session_policy::{Access, Compiled, Narrowing, compile};
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::answer::Answer;
+use crate::cause::Cause;
+use crate::clock::{Now, rfc3339};
+use crate::schedule::Window;
+use crate::source::Source;
+
+use sts::{Issued, Sts};
+
+/// The longest session of a role that was assumed with a role's session, in seconds: a limit of STS.
+const CHAINED: u32 = 3600;
+
+/// Mints sessions of one identity.
+#[derive(Debug)]
+pub(crate) struct Minter {
+    minting: Minting,
+    narrowing: Compiled,
+    http: SharedHttpClient,
+}
+
+/// A session, the time in which it may be served, and what the supervisor is told of it.
+#[derive(Debug)]
+pub(crate) struct Minted {
+    credentials: Credentials,
+    pub(crate) window: Window,
+    pub(crate) session: MintedSession,
+}
+
+impl Minted {
+    /// What the doors give.
+    pub(crate) fn answer(&self) -> Result<Answer, serde_json::Error> {
+        Answer::new(&self.credentials, self.window.reported())
+    }
+}
+
+impl Minter {
+    /// Compiles the narrowing once; it cannot change within a session.
+    pub(crate) fn new(minting: Minting, http: SharedHttpClient) -> Result<Self, Cause> {
+        let refuse = |e: &dyn std::fmt::Display| Cause::last(format!("identity '{}': {e}", minting.identity));
+        let access = Access::from_word(&minting.access)
+            .ok_or_else(|| refuse(&format!("unknown access \"{}\"", minting.access)))?;
+        let narrowing = compile(&Narrowing {
+            access,
+            deny_actions: minting.deny_actions.clone(),
+            may_assume: minting.may_assume.clone(),
+            partition: partition(minting.role.as_deref()),
+        })
+        .map_err(|e| refuse(&e))?;
+        Ok(Self {
+            minting,
+            narrowing,
+            http,
+        })
+    }
+
+    /// Name of the identity.
+    pub(crate) fn identity(&self) -> &str {
+        &self.minting.identity
+    }
+
+    /// The duration that is asked for.
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_secs(self.minting.lifetime.duration.into())
+    }
+
+    /// One session, by at most three calls of STS.
+    pub(crate) async fn mint(&self, source: &Source) -> Result<Minted, Cause> {
+        let credentials = source.resolve().await?;
+        let started = Now::read();
+        let sts = Sts::new(&self.minting, credentials.clone(), &self.http);
+        match (&self.minting.role, credentials.session_token()) {
+            (Some(role), _) => self.assume(&sts, role, &credentials, started).await,
+            (None, Some(_)) => self.pass_on(&sts, credentials, source, started).await,
+            (None, None) => self.exchange(&sts, started).await,
+        }
+    }
+
+    async fn assume(&self, sts: &Sts, role: &str, source: &Credentials, started: Now) -> Result<Minted, Cause> {
+        let mut notes = self.narrowing.notes.clone();
+        let mut duration = self.minting.lifetime.duration;
+        if source.session_token().is_some() && duration > CHAINED {
+            duration = CHAINED;
+            notes.push("the source is itself a session: STS limits what it assumes to one hour".into());
+        }
+        let issued = sts.assume_role(&self.minting, &self.narrowing, role, duration).await?;
+        self.minted(issued, Some(duration), notes, started)
+    }
+
+    /// A session that the source has already: shown as it is, or not at all.
+    async fn pass_on(
+        &self,
+        sts: &Sts,
+        credentials: Credentials,
+        source: &Source,
+        started: Now,
+    ) -> Result<Minted, Cause> {
+        self.refuse_narrowing()?;
+        let caller = sts.caller_identity().await?;
+        refuse_root(&caller.arn)?;
+        let what = source
+            .own_profile()
+            .map_or("the source".into(), |p| format!("AWS profile '{p}'"));
+        let mut notes = vec![format!(
+            "the session of {what} is passed on as it is: it cannot be narrowed or attributed"
+        )];
+        let expires = match credentials.expiry().and_then(seconds) {
+            Some(expires) => expires,
+            None => {
+                notes.push(format!(
+                    "{what} does not say when its session ends: it is read again in time"
+                ));
+                started.wall.as_secs() + u64::from(self.minting.lifetime.duration)
+            }
+        };
+        let issued = Issued {
+            credentials,
+            expires,
+            account: caller.account,
+            arn: caller.arn,
+        };
+        self.minted(issued, None, notes, started)
+    }
+
+    /// Keys of an IAM user never pass: they buy a session.
+    async fn exchange(&self, sts: &Sts, started: Now) -> Result<Minted, Cause> {
+        self.refuse_narrowing()?;
+        let caller = sts.caller_identity().await?;
+        refuse_root(&caller.arn)?;
+        let duration = self.minting.lifetime.duration;
+        let issued = sts.session_token(duration, caller).await?;
+        let notes = vec![
+            "long-lived keys were exchanged for a session of the same user: it cannot be narrowed or attributed".into(),
+        ];
+        self.minted(issued, Some(duration), notes, started)
+    }
+
+    /// Only AssumeRole takes a session policy.
+    fn refuse_narrowing(&self) -> Result<(), Cause> {
+        let minting = &self.minting;
+        if minting.access == "full" && minting.deny_actions.is_empty() {
+            return Ok(());
+        }
+        Err(Cause::denied(format!(
+            "identity '{}' asks for access = \"{}\" with {} denied actions, but has no role: only a session of a role \
+             can be narrowed; give it a role, or use access = \"full\" without deny-actions",
+            minting.identity,
+            minting.access,
+            minting.deny_actions.len()
+        )))
+    }
+
+    fn minted(&self, issued: Issued, granted: Option<u32>, notes: Vec<String>, started: Now) -> Result<Minted, Cause> {
+        let granted = granted.map(|s| Duration::from_secs(s.into()));
+        let Some(window) = Window::new(started, issued.expires, granted) else {
+            return Err(Cause::passing(format!(
+                "the session ended at {}, before it came, by the clock of this machine, which shows {}: check the clock",
+                rfc3339(issued.expires),
+                rfc3339(started.wall.as_secs())
+            )));
+        };
+        let session = MintedSession {
+            account: issued.account,
+            arn: issued.arn,
+            access_key_id: issued.credentials.access_key_id().into(),
+            expires: issued.expires,
+            notes,
+        };
+        Ok(Minted {
+            credentials: issued.credentials,
+            window,
+            session,
+        })
+    }
+}
+
+/// The partition of a role's ARN: `aws`, `aws-cn`, `aws-us-gov`.
+fn partition(role: Option<&str>) -> String {
+    let named = role.and_then(|arn| arn.split(':').nth(1));
+    named.filter(|p| !p.is_empty()).unwrap_or("aws").into()
+}
+
+fn seconds(time: std::time::SystemTime) -> Option<u64> {
+    time.duration_since(std::time::UNIX_EPOCH).ok().map(|d| d.as_secs())
+}
+
+/// A root user's keys cannot be narrowed by anything, and a session of them is as bad.
+fn refuse_root(arn: &str) -> Result<(), Cause> {
+    if arn.ends_with(":root") {
+        return Err(Cause::denied(format!(
+            "the source is the root user of an account ({arn}): no agent gets that; use an IAM role"
+        )));
+    }
+    Ok(())
+}

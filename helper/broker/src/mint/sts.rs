@@ -1,0 +1,166 @@
+//! Three calls of STS. Region and endpoint come from the supervisor alone.
+
+use std::time::Duration;
+
+use agent_aws_protocol::Minting;
+use agent_aws_session_policy::Compiled;
+use aws_credential_types::Credentials;
+use aws_sdk_sts::config::retry::RetryConfig;
+use aws_sdk_sts::config::timeout::TimeoutConfig;
+use aws_sdk_sts::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
+use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use aws_sdk_sts::{Client, Config};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::cause::Cause;
+use crate::source::DEFAULT_REGION;
+
+/// One call with its retries.
+const OPERATION: Duration = Duration::from_secs(10);
+/// One attempt.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// STS, with the credentials of one mint.
+#[derive(Debug)]
+pub(super) struct Sts {
+    client: Client,
+    endpoint: String,
+}
+
+/// What STS issued.
+#[derive(Debug)]
+pub(super) struct Issued {
+    pub(super) credentials: Credentials,
+    pub(super) expires: u64,
+    pub(super) account: String,
+    pub(super) arn: String,
+}
+
+/// Who the source is.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) account: String,
+    pub(super) arn: String,
+}
+
+impl Sts {
+    pub(super) fn new(minting: &Minting, credentials: Credentials, http: &SharedHttpClient) -> Self {
+        let region = minting.region.clone().unwrap_or_else(|| DEFAULT_REGION.into());
+        let timeouts = TimeoutConfig::builder()
+            .operation_timeout(OPERATION)
+            .operation_attempt_timeout(ATTEMPT)
+            .connect_timeout(ATTEMPT / 2)
+            .build();
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.clone()))
+            .credentials_provider(credentials)
+            .http_client(http.clone())
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .timeout_config(timeouts)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        config.set_endpoint_url(minting.sts_endpoint.clone());
+        let endpoint = minting.sts_endpoint.clone();
+        Self {
+            client: Client::from_conf(config.build()),
+            endpoint: endpoint.unwrap_or_else(|| format!("STS in {region}")),
+        }
+    }
+
+    pub(super) async fn assume_role(
+        &self,
+        minting: &Minting,
+        narrowing: &Compiled,
+        role: &str,
+        duration: u32,
+    ) -> Result<Issued, Cause> {
+        let operation = format!("AssumeRole {role}");
+        let answer = self
+            .client
+            .assume_role()
+            .role_arn(role)
+            .role_session_name(&minting.session_name)
+            .duration_seconds(signed(duration)?)
+            .set_external_id(minting.external_id.clone())
+            .set_source_identity(minting.source_identity.clone())
+            .set_tags(tags(&minting.tags)?)
+            .set_policy(narrowing.policy_json.clone())
+            .set_policy_arns(arns(&narrowing.policy_arns))
+            .send()
+            .await
+            .map_err(|e| Cause::sts(&operation, &self.endpoint, &e))?;
+        let arn = answer.assumed_role_user().map(|u| u.arn().to_owned());
+        let arn = arn.ok_or_else(|| incomplete(&operation))?;
+        let account = arn.split(':').nth(4).unwrap_or_default().to_owned();
+        issued(&operation, answer.credentials(), Caller { account, arn })
+    }
+
+    pub(super) async fn session_token(&self, duration: u32, caller: Caller) -> Result<Issued, Cause> {
+        let operation = "GetSessionToken";
+        let answer = self
+            .client
+            .get_session_token()
+            .duration_seconds(signed(duration)?)
+            .send()
+            .await
+            .map_err(|e| Cause::sts(operation, &self.endpoint, &e))?;
+        issued(operation, answer.credentials(), caller)
+    }
+
+    pub(super) async fn caller_identity(&self) -> Result<Caller, Cause> {
+        let operation = "GetCallerIdentity";
+        let answer = self
+            .client
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|e| Cause::sts(operation, &self.endpoint, &e))?;
+        match (answer.account(), answer.arn()) {
+            (Some(account), Some(arn)) => Ok(Caller {
+                account: account.into(),
+                arn: arn.into(),
+            }),
+            _ => Err(incomplete(operation)),
+        }
+    }
+}
+
+fn issued(
+    operation: &str,
+    credentials: Option<&aws_sdk_sts::types::Credentials>,
+    caller: Caller,
+) -> Result<Issued, Cause> {
+    let got = credentials.ok_or_else(|| incomplete(operation))?;
+    let token = Some(got.session_token().to_owned());
+    Ok(Issued {
+        credentials: Credentials::new(got.access_key_id(), got.secret_access_key(), token, None, "Sts"),
+        expires: u64::try_from(got.expiration().secs()).unwrap_or(0),
+        account: caller.account,
+        arn: caller.arn,
+    })
+}
+
+fn incomplete(operation: &str) -> Cause {
+    Cause::passing(format!("{operation}: the answer is incomplete"))
+}
+
+fn signed(duration: u32) -> Result<i32, Cause> {
+    i32::try_from(duration).map_err(|_| Cause::last(format!("a duration of {duration} s is out of range")))
+}
+
+fn tags(pairs: &[(String, String)]) -> Result<Option<Vec<Tag>>, Cause> {
+    let tags: Result<Vec<_>, _> = pairs
+        .iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect();
+    let tags = tags.map_err(|e| Cause::last(format!("a session tag is unusable: {e}")))?;
+    Ok((!tags.is_empty()).then_some(tags))
+}
+
+fn arns(arns: &[String]) -> Option<Vec<PolicyDescriptorType>> {
+    let list: Vec<_> = arns
+        .iter()
+        .map(|arn| PolicyDescriptorType::builder().arn(arn).build())
+        .collect();
+    (!list.is_empty()).then_some(list)
+}

@@ -1,0 +1,108 @@
+//! The credentials that mint: from the file the supervisor opened, or from the caller's own AWS configuration.
+
+mod own;
+mod profile_file;
+
+use std::os::fd::OwnedFd;
+
+use agent_aws_protocol::SourceCredentials;
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::cause::Cause;
+
+use own::OwnProfile;
+
+/// Signs the calls of an identity without a region.
+pub(crate) const DEFAULT_REGION: &str = "us-east-1";
+
+/// Something that gives credentials when a mint begins.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Read already, for this mint.
+    Read(Credentials),
+    /// To be resolved now, which may start programs and talk to the network.
+    Own(OwnProfile),
+}
+
+impl Source {
+    /// The credentials of this moment.
+    pub(crate) async fn resolve(&self) -> Result<Credentials, Cause> {
+        match self {
+            Self::Read(credentials) => Ok(credentials.clone()),
+            Self::Own(own) => own.resolve().await,
+        }
+    }
+
+    /// The AWS profile, where it is the caller's.
+    pub(crate) fn own_profile(&self) -> Option<&str> {
+        match self {
+            Self::Read(_) => None,
+            Self::Own(own) => Some(own.name()),
+        }
+    }
+}
+
+/// Makes a [`Source`] for each mint.
+#[derive(Debug)]
+pub(crate) struct SourceReader {
+    credentials: SourceCredentials,
+    region: Option<String>,
+    http: SharedHttpClient,
+}
+
+impl SourceReader {
+    pub(crate) fn new(credentials: &SourceCredentials, region: Option<&str>) -> Result<Self, Cause> {
+        Ok(Self {
+            credentials: credentials.clone(),
+            region: region.map(Into::into),
+            http: http_client(matches!(credentials, SourceCredentials::Own { .. })),
+        })
+    }
+
+    /// The client with which STS is called.
+    pub(crate) fn http_client(&self) -> SharedHttpClient {
+        self.http.clone()
+    }
+
+    /// The source, given the descriptor that came from the supervisor.
+    pub(crate) fn take(&self, file: Option<OwnedFd>) -> Result<Source, Cause> {
+        match (&self.credentials, file) {
+            (SourceCredentials::ProfileFile { profile }, Some(file)) => {
+                profile_file::read(file, profile).map(Source::Read)
+            }
+            (SourceCredentials::ProfileFile { .. }, None) => {
+                Err(Cause::denied("the supervisor did not hand over the source's file"))
+            }
+            (SourceCredentials::Own { profile }, _) => Ok(Source::Own(OwnProfile::new(
+                profile,
+                self.region.as_deref(),
+                &self.http,
+            ))),
+        }
+    }
+}
+
+/// TLS with ring. Only the caller's own source follows proxy variables: for a system source nothing in the
+/// environment may decide where the call goes.
+fn http_client(own: bool) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut builder = Connector::builder();
+        builder.set_connector_settings(settings.cloned());
+        if let Some(sleep) = components.and_then(|c| c.sleep_impl()) {
+            builder.set_sleep_impl(Some(sleep));
+        }
+        let proxy = if own {
+            ProxyConfig::from_env()
+        } else {
+            ProxyConfig::disabled()
+        };
+        builder
+            .proxy_config(proxy)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build()
+    })
+}
