@@ -1,10 +1,10 @@
 //! Checks that need more than one table: names, references, sizes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Problem, Report, Spot, quoted};
 use crate::parse::{Draft, DraftIdentity, Kind, unknown};
-use crate::{Access, Identity, IdentityPattern, RuleKind};
+use crate::{Access, Identity, IdentityPattern};
 
 /// What STS takes as a session policy, in characters.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
@@ -27,26 +27,33 @@ pub(crate) fn names(draft: &Draft, report: &mut Report<'_>) {
 
 /// Every reference leads somewhere.
 pub(crate) fn references(draft: &Draft, report: &mut Report<'_>) {
-    let known = |kind, name: &str| draft.names.iter().any(|it| it.value.0 == kind && it.value.1 == name);
-    for it in &draft.identities {
-        if !known(Kind::Source, &it.identity.source) {
-            report.add(it.source_at, unknown(Kind::Source, &it.identity.source, &draft.names));
+    let known: BTreeSet<(&str, &str)> = draft
+        .names
+        .iter()
+        .map(|it| (it.value.0.word(), it.value.1.as_str()))
+        .collect();
+    let sources = draft
+        .identities
+        .iter()
+        .map(|it| (Kind::Source, it.identity.source.as_str(), it.source_at));
+    let identities = draft
+        .rules
+        .iter()
+        .flat_map(|it| &it.identities)
+        .filter_map(|pattern| match &pattern.value {
+            IdentityPattern::Policy(name) => Some((Kind::Identity, name.as_str(), pattern.at)),
+            _ => None,
+        });
+    let sandboxes = draft
+        .rules
+        .iter()
+        .filter_map(|it| Some((Kind::Sandbox, it.rule.sandbox.as_deref()?, it.sandbox_at?)));
+    for (kind, name, at) in sources.chain(identities).chain(sandboxes) {
+        if report.is_full() {
+            return;
         }
-    }
-    for it in &draft.rules {
-        for pattern in &it.identities {
-            match &pattern.value {
-                IdentityPattern::Policy(name) if !known(Kind::Identity, name) => {
-                    report.add(pattern.at, unknown(Kind::Identity, name, &draft.names));
-                }
-                _ => {}
-            }
-        }
-        if let (Some(sandbox), Some(at)) = (&it.rule.sandbox, it.sandbox_at)
-            && it.rule.kind == RuleKind::Allow
-            && !known(Kind::Sandbox, sandbox)
-        {
-            report.add(at, unknown(Kind::Sandbox, sandbox, &draft.names));
+        if !known.contains(&(kind.word(), name)) {
+            report.add(at, unknown(kind, name, &draft.names));
         }
     }
 }
@@ -66,7 +73,7 @@ pub(crate) fn identities(draft: &Draft, report: &mut Report<'_>) {
         let length = session_policy_length(&it.identity);
         if length > MAX_SESSION_POLICY {
             let message = format!(
-                "the session policy of [identity.{}] would have {length} characters",
+                "the session policy of [identity.{}] would have up to {length} characters",
                 it.identity.name
             );
             let hint = format!("AWS takes {MAX_SESSION_POLICY}; drop or merge entries of deny-actions and may-assume");
@@ -109,13 +116,85 @@ fn aliases(draft: &Draft, report: &mut Report<'_>) {
 }
 
 /// The most that the identity's session policy can measure. The compiler of session policies is not linked into the
-/// setuid program; a test compares the two.
+/// setuid program; a test holds this against what it makes.
 fn session_policy_length(identity: &Identity) -> usize {
-    let entries = |list: &[String]| list.iter().map(|entry| entry.len() + r#""","#.len()).sum::<usize>();
-    let fixed = match identity.access {
-        Access::Full => 0,
-        Access::Read => 0,
-        Access::ReadMetadata => 0,
+    let list = |entries: &[String]| entries.iter().map(|entry| entry.len() + r#""","#.len()).sum::<usize>();
+    let roles = list(&identity.may_assume);
+    let (base, table) = match identity.access {
+        Access::Full => (r#"{"Action":"*","Effect":"Allow","Resource":"*"},"#.len(), 0),
+        Access::Read | Access::ReadMetadata if roles == 0 => (0, data_reads(identity.access)),
+        Access::Read | Access::ReadMetadata => (ALLOW_STEP.len() + roles, data_reads(identity.access)),
     };
-    fixed + entries(&identity.deny_actions) + entries(&identity.may_assume)
+    let denied = r#"{"Action":[],"Effect":"Deny","Resource":"*"},"#.len() + list(&identity.deny_actions) + table;
+    let assume = r#"{"Action":"sts:Assume*","Effect":"Deny","NotResource":[]}"#.len() + roles;
+    r#"{"Statement":[],"Version":"2012-10-17"}"#.len() + base + denied + assume
+}
+
+const ALLOW_STEP: &str =
+    r#"{"Action":["sts:AssumeRole","sts:SetSourceIdentity","sts:TagSession"],"Effect":"Allow","Resource":[]},"#;
+
+/// What the data table of `read-metadata` takes, with quotes and commas.
+fn data_reads(access: Access) -> usize {
+    if access == Access::ReadMetadata {
+        DATA_READS_LENGTH
+    } else {
+        0
+    }
+}
+
+const DATA_READS_LENGTH: usize = 1467;
+
+#[cfg(test)]
+mod tests {
+    use agent_aws_session_policy::{Access as Compiled, CompileError, DATA_READS, Narrowing, compile};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Policy, SourceFile};
+
+    /// More than what deny-actions and may-assume add is not overestimated, where none covers another.
+    const SLACK: usize = 64;
+
+    fn policy(access: &str, deny: &[String], assume: &[String]) -> Result<Policy, Vec<crate::Diagnostic>> {
+        let text = format!(
+            "[source.s]\nprofile-file = \"/s\"\nregion = \"eu-west-1\"\n[identity.i]\nsource = \"s\"\n\
+             role = \"arn:aws:iam::111122223333:role/r\"\naccess = {access:?}\ndeny-actions = {deny:?}\nmay-assume = {assume:?}\n"
+        );
+        Policy::parse(&[SourceFile {
+            name: "p",
+            bytes: text.as_bytes(),
+        }])
+    }
+
+    #[test]
+    fn the_length_of_the_data_table_is_the_compilers() {
+        assert_eq!(
+            DATA_READS_LENGTH,
+            DATA_READS.iter().map(|row| row.action.len() + 3).sum::<usize>()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_policy_that_parses_compiles_and_one_that_does_not_is_too_long(
+            access in prop::sample::select(vec!["full", "read", "read-metadata"]),
+            deny in 0_usize..80,
+            assume in 0_usize..30,
+        ) {
+            let deny: Vec<String> = (0..deny).map(|n| format!("service{n}:Action")).collect();
+            let assume: Vec<String> = (0..assume).map(|n| format!("arn:aws:iam::*:role/r{n}")).collect();
+            let parsed = policy(access, &deny, &assume);
+            let access = Compiled::from_word(access).unwrap();
+            let compiled = compile(&Narrowing { access, deny_actions: deny, may_assume: assume, partition: "aws".into() });
+            match (parsed, compiled) {
+                (Ok(policy), Ok(compiled)) => {
+                    let (most, is) = (session_policy_length(&policy.identities[0]), compiled.policy_json.unwrap().len());
+                    prop_assert!((is..=is + SLACK).contains(&most), "{most} {is}");
+                }
+                (Err(_), Ok(compiled)) => prop_assert!(compiled.policy_json.unwrap().len() + SLACK > MAX_SESSION_POLICY),
+                (Err(_), Err(CompileError::TooLong { .. })) => {}
+                (parsed, compiled) => prop_assert!(false, "{parsed:?} {compiled:?}"),
+            }
+        }
+    }
 }

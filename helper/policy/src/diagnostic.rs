@@ -96,9 +96,13 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn add(&mut self, at: Spot, problem: Problem) {
-        if self.found.len() < MAX_DIAGNOSTICS {
+        if !self.is_full() {
             self.found.push((at, problem));
         }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_DIAGNOSTICS
     }
 
     pub(crate) fn count(&self) -> usize {

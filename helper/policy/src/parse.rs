@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Located, Problem, Report, Spot, nearest, quoted};
-use crate::read::{Document, Reader, kind, plain};
+use crate::read::{Document, Reader, kind, plain, too_deep};
 use crate::{Access, Attribution, BoundPath, Home, Network, Policy, Source, SourceKind, Waiver};
 use crate::{GroupRef, Identity, IdentityPattern, Rule, RuleKind, Sandbox, UserRef, check, syntax};
 
@@ -117,6 +117,10 @@ fn read_file<'a>(index: usize, bytes: &'a [u8], draft: &mut Draft, report: &mut 
         }
     };
     let document = Document::new(index, text);
+    if let Some(offset) = too_deep(text) {
+        report.add(document.spot(offset), Problem::new("the file is nested too deep here"));
+        return false;
+    }
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let at = document.spot(error.span().map_or(0, |span| span.start));

@@ -1,6 +1,7 @@
 //! Reads keys out of one table of a TOML document; every complaint carries its place.
 
 use toml::de::{DeTable, DeValue};
+use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 
 use crate::diagnostic::{Located, Problem, Report, Spot, nearest, quoted};
 
@@ -37,6 +38,30 @@ impl<'a> Document<'a> {
             column: before.chars().count() + 1,
         }
     }
+}
+
+/// Lists and inline tables in each other, and parts of a dotted key. The language itself needs three.
+const MAX_DEPTH: u32 = 8;
+
+/// Where a document becomes deeper than any policy is. The TOML parser has limits of its own, 80 for each of the two,
+/// which multiply: a tree of 6,400 levels, walked by recursion, does not fit every stack.
+pub(crate) fn too_deep(text: &str) -> Option<usize> {
+    let (mut nested, mut dots, mut found) = (0_u32, 0_u32, None);
+    let mut watch = |event: Event| {
+        match event.kind() {
+            EventKind::ArrayOpen | EventKind::InlineTableOpen => nested = nested.saturating_add(1),
+            EventKind::ArrayClose | EventKind::InlineTableClose => nested = nested.saturating_sub(1),
+            EventKind::KeySep => dots = dots.saturating_add(1),
+            EventKind::SimpleKey | EventKind::Whitespace => {}
+            _ => dots = 0,
+        }
+        if nested.max(dots) > MAX_DEPTH {
+            found.get_or_insert(event.span().start());
+        }
+    };
+    let tokens = toml_parser::Source::new(text).lex().into_vec();
+    parse_document(&tokens, &mut RecursionGuard::new(&mut watch, MAX_DEPTH), &mut ());
+    found
 }
 
 /// One table that is being read. Complaints go to `report`.

@@ -1,0 +1,303 @@
+//! What is wrong with a policy is said with file, line, column and what to write instead.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test may fail loudly
+
+mod common;
+
+use agent_aws_policy::{MAX_FILE_BYTES, MAX_FILES, Policy, SourceFile};
+use common::{BASE, errors, parse};
+
+/// One error exactly, in a file that begins with `text`.
+fn one(text: &str) -> String {
+    let all = errors(text);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all[0].clone()
+}
+
+/// The error of one line in a section that is right otherwise; the line is the file's second.
+fn in_section(section: &str, line: &str) -> String {
+    let rest = match section.split('.').next().unwrap() {
+        "source" if line.starts_with("profile-file") => "",
+        "source" => "profile-file = \"/s\"\nregion = \"eu-west-1\"\n",
+        "identity" if line.starts_with("role") => "source = \"w\"\nregion = \"eu-west-1\"\n",
+        "identity" if line.starts_with("region") => "source = \"w\"\nrole = \"arn:aws:iam::111122223333:role/r\"\n",
+        "identity" => "source = \"w\"\nrole = \"arn:aws:iam::111122223333:role/r\"\nregion = \"eu-west-1\"\n",
+        _ => "",
+    };
+    one(&format!(
+        "[{section}]\n{line}\n{rest}[source.w]\nprofile-file = \"/w\"\nregion = \"eu-west-1\"\n"
+    ))
+}
+
+#[test]
+fn the_shipped_policy_is_right() {
+    parse(agent_aws_policy::DEFAULT_POLICY).unwrap();
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_the_nearest() {
+    for (text, expected) in [
+        (
+            "[sources.x]\n",
+            "p:1:2: unknown key \"sources\" in the policy; did you mean `source`?",
+        ),
+        (
+            "\n  xyz = 1\n",
+            "p:2:3: unknown key \"xyz\" in the policy; known here: source, identity, sandbox, allow, deny",
+        ),
+        (
+            "[sandbox.a]\nhome = \"agent\"\n\tnetwrok = \"none\"\n",
+            "p:3:2: unknown key \"netwrok\" in [sandbox.a]; did you mean `network`?",
+        ),
+        (
+            "[sandbox.\"a\"]\r\n\"rw-path\" = []\r\n",
+            "p:2:1: unknown key \"rw-path\" in [sandbox.a]; did you mean `rw-paths`?",
+        ),
+        (
+            "[sandbox.s]\n[[deny]]\nusers = [\"jo\"]\nidentities = [\"own:*\"]\nsandbox = \"s\"\n",
+            "p:5:1: unknown key \"sandbox\" in [[deny]]; known here: users, groups, identities",
+        ),
+        (
+            "\"a\\u001b[2J\" = 1\n",
+            "p:1:1: unknown key \"a\\u{1b}[2J\" in the policy; known here: source, identity, sandbox, allow, deny",
+        ),
+    ] {
+        assert_eq!(one(text), expected);
+    }
+}
+
+#[test]
+fn a_wrong_value_is_an_error_at_that_value() {
+    let table = include_str!("values.txt");
+    let mut rows = 0;
+    for row in table.lines().filter(|row| !row.is_empty() && !row.starts_with('#')) {
+        let (section, rest) = row.split_once(" | ").unwrap();
+        let (line, expected) = rest.split_once(" | ").unwrap();
+        assert_eq!(in_section(section, line), format!("p:2:{expected}"), "{row}");
+        rows += 1;
+    }
+    assert!(rows > 70, "{rows}");
+}
+
+#[test]
+fn columns_count_characters() {
+    assert_eq!(
+        one("[sandbox.a]\nallow-names = [\"*\", \"ä.example\"]\n"),
+        "p:2:21: \"ä.example\" is not a name to allow; \"*\", \"example.com\" or \"*.example.com\", with \":443\" or not"
+    );
+    assert!(
+        one("[sandbox.a] # äöü\nhome = 'äöü'; x").starts_with("p:2:13: "),
+        "{}",
+        one("[sandbox.a]\nhome = 'äöü'; x")
+    );
+}
+
+#[test]
+fn what_is_missing_is_said_at_the_table() {
+    let all = errors("[source.a]\n\n[identity.b]\n\n[[allow]]\n\n[[deny]]\n");
+    assert_eq!(
+        all,
+        [
+            "p:1:9: [source.a] lacks `profile-file`",
+            "p:3:11: [identity.b] lacks `role`",
+            "p:3:11: [identity.b] lacks `source`",
+            "p:5:1: [[allow]] speaks of nobody; users = [...] or groups = [...]; everybody is users = [\"*\"]",
+            "p:5:1: [[allow]] names no identity; identities = [...]",
+            "p:5:1: [[allow]] lacks `sandbox`",
+            "p:7:1: [[deny]] speaks of nobody; users = [...] or groups = [...]; everybody is users = [\"*\"]",
+            "p:7:1: [[deny]] names no identity; identities = [...]",
+        ]
+    );
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_names_the_nearest() {
+    let all = errors(
+        "[source.work]\nprofile-file = \"/w\"\nregion = \"eu-west-1\"\n[identity.dev]\nsource = \"wrk\"\n\
+         role = \"arn:aws:iam::111122223333:role/r\"\n[sandbox.standard]\n[[allow]]\nusers = [\"jo\"]\n\
+         identities = [\"own:x\", \"def\", \"*\"]\nsandbox = \"other\"\n",
+    );
+    assert_eq!(
+        all,
+        [
+            "p:5:10: there is no [source.wrk]; did you mean \"work\"?",
+            "p:10:24: there is no [identity.def]; did you mean \"dev\"?",
+            "p:11:11: there is no [sandbox.other]",
+        ]
+    );
+}
+
+#[test]
+fn a_faulty_definition_is_one_error_and_not_one_more_for_each_reference() {
+    assert_eq!(
+        one(&BASE.replace("/etc/agent-aws", "etc")),
+        "p:3:16: \"etc/sources/workstation\" is not an absolute path"
+    );
+}
+
+#[test]
+fn a_name_defined_twice_is_an_error_over_all_files() {
+    let file = |name, text: &'static str| SourceFile {
+        name,
+        bytes: text.as_bytes(),
+    };
+    let all = Policy::parse(&[file("a", "[sandbox.x]\n"), file("b", "\n[sandbox.y]\n[sandbox.x]\n")]).unwrap_err();
+    assert_eq!(all[0].to_string(), "b:3:10: [sandbox.x] is defined twice; first at a:1");
+    assert_eq!(one("[sandbox.x]\n[sandbox.x]\n"), "p:2:10: duplicate key");
+    assert_eq!(
+        one("[sandbox.x]\nhome = \"agent\"\nhome = \"agent\"\n"),
+        "p:3:1: duplicate key"
+    );
+}
+
+#[test]
+fn aliases_that_collide_are_errors() {
+    let identity = |name: &str, aliases: &str| {
+        format!("[identity.{name}]\nrole = \"arn:aws:iam::111122223333:role/r\"\nsource = \"w\"\naliases = {aliases}\n")
+    };
+    let source = "[source.w]\nprofile-file = \"/w\"\nregion = \"eu-west-1\"\n";
+    let two = |a, b| format!("{source}{}{}", identity("a", a), identity("b", b));
+    parse(&two("['x', 'y']", "['z']")).unwrap();
+    assert_eq!(
+        one(&two("['x', 'y']", "['y']")),
+        "p:11:12: alias \"y\" is already taken by [identity.a]"
+    );
+    assert_eq!(
+        one(&two("['b']", "[]")),
+        "p:7:12: alias \"b\" is already taken by [identity.b]"
+    );
+    assert_eq!(
+        one(&two("['x', 'x']", "[]")),
+        "p:7:17: alias \"x\" is already taken by [identity.a]"
+    );
+}
+
+#[test]
+fn a_session_policy_that_would_be_too_long_is_an_error() {
+    let actions: Vec<String> = (0..120).map(|n| format!("service:Action{n}")).collect();
+    let text = format!("{BASE}[identity.long]\nrole = \"arn:aws:iam::1:role/x\"\n");
+    let text = text.replace(
+        "iam::1:role/x\"",
+        &format!("iam::111122223333:role/x\"\nsource = \"workstation\"\ndeny-actions = {actions:?}"),
+    );
+    assert_eq!(
+        one(&text),
+        "p:19:11: the session policy of [identity.long] would have up to 2478 characters; AWS takes 2048; drop or merge entries \
+         of deny-actions and may-assume"
+    );
+}
+
+#[test]
+fn an_identity_needs_a_region_of_its_own_or_of_its_source() {
+    let text = BASE.replace("region = \"eu-west-1\"", "");
+    assert_eq!(
+        errors(&text)[0],
+        "p:6:11: neither [identity.incident] nor its source has a region; region = \"...\" in one of them"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_an_error_at_its_place_and_hides_no_other_file() {
+    let files = [
+        SourceFile {
+            name: "a",
+            bytes: b"[sandbox.a]\nhome = \"agent\n",
+        },
+        SourceFile {
+            name: "b",
+            bytes: b"[sandbox.b]\nhome = 1\n[[allow]]\nusers = ['x']\nidentities = ['*']\nsandbox = 'a'",
+        },
+    ];
+    let all: Vec<String> = Policy::parse(&files)
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        all,
+        [
+            "a:2:14: invalid basic string, expected `\\\"`",
+            "b:2:8: `home` must be a string, not an integer"
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_text_is_refused_at_its_place() {
+    let bytes = |bytes: &[u8]| {
+        let all = Policy::parse(&[SourceFile { name: "p", bytes }]).unwrap_err();
+        all.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        bytes(b"\xef\xbb\xbf[sandbox.a]"),
+        ["p:1:1: the file begins with a byte order mark; save it as plain UTF-8"]
+    );
+    assert_eq!(
+        bytes(b"# \xc3\xa4\n# \xc3\xa4\xff"),
+        ["p:2:4: the file is not UTF-8 from here on"]
+    );
+    assert_eq!(bytes(b"#\n# \0"), ["p:2:3: the file has a NUL byte"]);
+    assert_eq!(
+        bytes(&vec![b' '; MAX_FILE_BYTES + 1]),
+        ["p:1:1: the file is larger than 262144 bytes"]
+    );
+    assert!(
+        Policy::parse(&[SourceFile {
+            name: "p",
+            bytes: &vec![b'\n'; MAX_FILE_BYTES]
+        }])
+        .is_ok()
+    );
+    let many: Vec<SourceFile<'_>> = (0..=MAX_FILES).map(|_| SourceFile { name: "f", bytes: b"" }).collect();
+    assert_eq!(
+        Policy::parse(&many).unwrap_err()[0].to_string(),
+        "f:1:1: a policy has at most 64 files"
+    );
+}
+
+#[test]
+fn crlf_is_a_line_end() {
+    parse(&BASE.replace('\n', "\r\n")).unwrap();
+    assert_eq!(
+        one("[sandbox.a]\r\nhome = 1\r\n"),
+        "p:2:8: `home` must be a string, not an integer"
+    );
+}
+
+#[test]
+fn no_depth_of_nesting_overflows_the_stack() {
+    let deep = |unit: &str, times: usize| unit.repeat(times);
+    for text in [
+        format!("a = {}", deep("[", 200_000)),
+        format!("a = {}1{}", deep("[", 100_000), deep("]", 100_000)),
+        format!("a = {}", deep("{a=", 80_000)),
+        format!("{}a = 1", deep("a.", 100_000)),
+        format!("[{}a]", deep("a.", 100_000)),
+        // Every level that the parser admits, and in each all the dots that it admits.
+        format!(
+            "[{0}a]\n{0}a = {1}1{2}",
+            deep("a.", 78),
+            deep(&format!("{{{}a = ", deep("a.", 78)), 79),
+            deep("}", 79)
+        ),
+        deep("[[allow]]\n", 20_000),
+        deep("[allow.a]\n", 20_000),
+        deep("a", 262_144),
+    ] {
+        // A helper started with the smallest stack that the kernel gives a setuid program has far more than this.
+        let parse = move || {
+            Policy::parse(&[SourceFile {
+                name: "p",
+                bytes: text.as_bytes(),
+            }])
+            .map_err(|all| all.len())
+        };
+        let errors = std::thread::Builder::new()
+            .stack_size(1 << 20)
+            .spawn(parse)
+            .unwrap()
+            .join()
+            .unwrap()
+            .unwrap_err();
+        assert!((1..=200).contains(&errors));
+    }
+}
