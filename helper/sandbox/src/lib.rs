@@ -1,1 +1,27 @@
-//! Skeleton.
+//! The Linux sandbox: [`lower`] turns a plan into operations (pure), [`Builder`] applies them one by one.
+//!
+//! Nothing here decides anything: what may be seen is in the plan, what the kernel can give is in [`KernelFacts`], and
+//! what cannot be given is a [`Failure`], never something weaker.
+
+mod builder;
+mod error;
+mod facts;
+mod fence;
+mod lower;
+mod namespace;
+mod op;
+mod open;
+mod privilege;
+pub mod seccomp;
+pub mod sys;
+mod syscalls;
+
+pub use builder::{Builder, Listeners};
+pub use error::Failure;
+pub use facts::KernelFacts;
+pub use fence::restrict;
+pub use lower::{Lowered, lower};
+pub use namespace::{Namespaces, interface_up, spawn};
+pub use op::{Fence, Op};
+pub use open::{Opened, clone_tree, kind_of, open_source, prepare_mount_point, real_path};
+pub use privilege::{Ids, Kept, become_permanently, forbid_gaining, not_dumpable};

@@ -1,0 +1,192 @@
+//! What a plan consists of.
+
+use std::path::PathBuf;
+
+use agent_aws_policy::Network;
+
+/// A variable: name and value.
+pub type Variable = (Vec<u8>, Vec<u8>);
+
+/// Who ran the CLI, by real uid, and what the user database says of that uid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Real uid.
+    pub uid: u32,
+    /// Real gid.
+    pub gid: u32,
+    /// Login name; the uid in digits if the database has none.
+    pub login: String,
+    /// Home directory by the database.
+    pub home: PathBuf,
+    /// Login shell by the database.
+    pub shell: PathBuf,
+}
+
+/// How the agent may access something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read and execute.
+    Read,
+    /// Read, execute, change.
+    Write,
+    /// Nothing: it looks empty.
+    Hidden,
+}
+
+/// Who asked for an intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A row of a data table of this crate.
+    Table(&'static str),
+    /// The sandbox of the policy.
+    Sandbox,
+    /// The caller's project.
+    Project,
+    /// An option of the caller.
+    Caller(&'static str),
+}
+
+/// Index of a source in [`Plan::sources`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceId(pub usize);
+
+/// With whose rights a host path is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opener {
+    /// A constant path of the system.
+    Root,
+    /// A path that the caller chose or owns: opened by a process that has all of the caller's ids and no others.
+    Caller,
+    /// A program of our own installation, beside the helper.
+    Ours,
+}
+
+/// Something of the host that the plan needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Absolute path on the host; for [`Opener::Ours`] the name beside the helper.
+    pub path: PathBuf,
+    /// With whose rights.
+    pub opener: Opener,
+    /// A missing optional source is left out of the sandbox; a missing required one is a refusal.
+    pub required: bool,
+    /// Made (as the caller, mode 0700) if it is not there.
+    pub create: bool,
+    /// Whether a last component that is a symbolic link is taken as the link (a system directory that became one).
+    pub keep_link: bool,
+}
+
+/// What was found where a source points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing.
+    Missing,
+    /// A directory.
+    Directory,
+    /// A regular file or device.
+    File,
+    /// A symbolic link to this.
+    Link(PathBuf),
+}
+
+/// What stands at a path of the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A host directory or file with everything mounted below it.
+    Bind(SourceId),
+    /// A host device node.
+    Device(SourceId),
+    /// An empty file system in memory.
+    Memory {
+        /// Limit, in bytes.
+        size: u64,
+        /// Mode of its root.
+        mode: u32,
+        /// Whether the caller owns it.
+        owned: bool,
+    },
+    /// A process file system of the sandbox's own pid namespace.
+    Processes,
+    /// Pseudo terminals of the sandbox's own.
+    Terminals,
+    /// A generated file.
+    File {
+        /// Its content. Never a secret.
+        content: Vec<u8>,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it leads.
+        to: PathBuf,
+    },
+    /// An empty directory, in memory.
+    Directory {
+        /// Its mode.
+        mode: u32,
+        /// Whether the caller owns it.
+        owned: bool,
+    },
+    /// Hides a host path that an outer bind shows, if it is there.
+    Mask(SourceId),
+}
+
+/// One row of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Absolute path inside the sandbox.
+    pub path: PathBuf,
+    /// What stands there.
+    pub what: What,
+    /// How it may be accessed.
+    pub access: Access,
+    /// Why, in words.
+    pub reason: &'static str,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+/// A directory that must exist in the agent's home so that something can be mounted there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountPoint {
+    /// The home.
+    pub home: SourceId,
+    /// Path below it, without `..`.
+    pub below: PathBuf,
+    /// What will be mounted there: a file needs a file to be mounted on.
+    pub source: SourceId,
+}
+
+/// The complete description of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Session id.
+    pub session: String,
+    /// Who.
+    pub caller: Caller,
+    /// Identity, as named.
+    pub identity: String,
+    /// One line about the identity: role, access, attribution, where its source comes from.
+    pub identity_facts: Vec<(String, String)>,
+    /// Sandbox name.
+    pub sandbox: String,
+    /// Network of the sandbox.
+    pub network: Network,
+    /// Whether user namespaces are admitted inside.
+    pub nesting: bool,
+    /// Kernel features that policy waives by name.
+    pub waived: Vec<String>,
+    /// What of the host is needed.
+    pub sources: Vec<Source>,
+    /// What stands where; parents before children.
+    pub intents: Vec<Intent>,
+    /// Mount points to make in the agent's home.
+    pub mount_points: Vec<MountPoint>,
+    /// The agent's whole environment, in order.
+    pub environment: Vec<Variable>,
+    /// Working directory inside.
+    pub directory: PathBuf,
+    /// The command.
+    pub command: Vec<Vec<u8>>,
+    /// The project directory.
+    pub project: PathBuf,
+}

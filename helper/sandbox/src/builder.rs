@@ -1,0 +1,279 @@
+//! Applying operations: one system call each, mounts by descriptor only.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fchmod, openat, openat2, symlinkat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, unmount,
+};
+
+use rustix::process::{Gid, Uid};
+
+use crate::error::Failure;
+use crate::namespace::interface_up;
+use crate::op::Op;
+use crate::open::{enter, normal_components};
+use crate::sys;
+
+/// The listening ends of the doors, to be handed to the broker.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// The socket in the sandbox's /run.
+    pub socket: Option<OwnedFd>,
+    /// The TCP listener, where the network is the sandbox's own.
+    pub http: Option<OwnedFd>,
+}
+
+/// Applies operations in the new namespaces.
+#[derive(Debug)]
+pub struct Builder {
+    trees: Vec<Option<OwnedFd>>,
+    owner: (u32, u32),
+    root: Option<OwnedFd>,
+    listeners: Listeners,
+}
+
+impl Builder {
+    /// `trees` are the detached mounts, one for each source that is there; `owner` is the caller's uid and gid.
+    pub fn new(trees: Vec<Option<OwnedFd>>, owner: (u32, u32)) -> Self {
+        Self {
+            trees,
+            owner,
+            root: None,
+            listeners: Listeners::default(),
+        }
+    }
+
+    /// Applies everything, then hands the doors out.
+    pub fn apply(mut self, ops: &[Op]) -> Result<Listeners, Failure> {
+        for op in ops {
+            self.step(op)?;
+        }
+        Ok(self.listeners)
+    }
+
+    fn step(&mut self, op: &Op) -> Result<(), Failure> {
+        match op {
+            Op::Private => mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+                .map_err(|e| Failure::os("making mounts private", Path::new("/"), e)),
+            Op::Loopback { door } => interface_up(*door),
+            Op::Root { size, mode } => self.new_root(*size, *mode),
+            Op::Directory { path, mode, owned } => self.directory(path, *mode, *owned),
+            Op::Placeholder { path } => self.create(path, &[], 0o444),
+            Op::File { path, content } => self.create(path, content, 0o444),
+            Op::Link { path, to } => {
+                let (parent, name) = self.parent(path)?;
+                symlinkat(to, &parent, name).map_err(|e| Failure::os("making the link", path, e))
+            }
+            Op::Attach {
+                source,
+                path,
+                read_only,
+                devices,
+            } => {
+                let tree = self.trees.get_mut(source.0).and_then(Option::take);
+                let tree = tree.ok_or_else(|| Failure::os("attaching", path, std::io::ErrorKind::NotFound))?;
+                self.attach(&tree, path, *read_only, *devices)
+            }
+            Op::Memory {
+                path,
+                size,
+                mode,
+                owned,
+            } => self.memory(path, *size, *mode, *owned),
+            Op::Processes { path } => self.file_system("proc", &[("hidepid", "invisible")], path, true),
+            Op::Terminals { path } => {
+                let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")];
+                self.file_system("devpts", &options, path, false)
+            }
+            Op::CoverFile { path } => self.cover(path),
+            Op::Door { path } => self.door(path),
+            Op::HttpDoor { address } => self.http_door(*address),
+            Op::Seal { path } => {
+                let mount = self.open(path)?;
+                sys::mount_attributes(mount.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY, false)
+                    .map_err(|e| Failure::os("sealing", path, e))
+            }
+            Op::Enter => self.enter_root(),
+        }
+    }
+
+    fn base(&self) -> Result<BorrowedFd<'_>, Failure> {
+        self.root
+            .as_ref()
+            .map(AsFd::as_fd)
+            .ok_or_else(|| Failure::plain("the new root", "is not there yet"))
+    }
+
+    /// Opens a path beneath the new root; a link anywhere on the way is an error.
+    fn open(&self, path: &Path) -> Result<OwnedFd, Failure> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        let relative = if relative.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            relative
+        };
+        openat2(
+            self.base()?,
+            relative,
+            OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+            Mode::empty(),
+            resolve,
+        )
+        .map_err(|e| Failure::os("opening in the new root", path, e))
+    }
+
+    /// Makes the directories above `path`; returns the last of them and the name in it.
+    fn parent<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), Failure> {
+        let names = normal_components(path)?;
+        let (last, directories) = names
+            .split_last()
+            .ok_or_else(|| Failure::plain("a path of the plan", "is empty"))?;
+        let mut here = self.open(Path::new("/"))?;
+        for name in directories {
+            here = enter(&here, name).map_err(|e| Failure::os("making the directories above", path, e))?;
+        }
+        Ok((here, last))
+    }
+
+    fn directory(&self, path: &Path, mode: u32, owned: bool) -> Result<(), Failure> {
+        let fail = |e: rustix::io::Errno| Failure::os("making the directory", path, e);
+        let (parent, name) = self.parent(path)?;
+        let made = enter(&parent, name).map_err(fail)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let made = openat(&made, c".", flags, Mode::empty()).map_err(fail)?;
+        fchmod(&made, Mode::from_raw_mode(mode)).map_err(fail)?;
+        if owned {
+            let (uid, gid) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
+            rustix::fs::fchown(&made, Some(uid), Some(gid)).map_err(|e| Failure::os("owning", path, e))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+        let (parent, name) = self.parent(path)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&parent, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|e| Failure::os("making the file", path, e))?;
+        let mut file = std::fs::File::from(file);
+        file.write_all(content).map_err(|e| Failure::os("writing", path, e))?;
+        fchmod(&file, Mode::from_raw_mode(mode)).map_err(|e| Failure::os("setting the mode of", path, e))
+    }
+
+    fn attach(&self, tree: &OwnedFd, path: &Path, read_only: bool, devices: bool) -> Result<(), Failure> {
+        let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+        if !devices {
+            flags |= MountAttrFlags::MOUNT_ATTR_NODEV;
+        }
+        if read_only {
+            flags |= MountAttrFlags::MOUNT_ATTR_RDONLY;
+        }
+        sys::mount_attributes(tree.as_fd(), flags, true)
+            .map_err(|e| Failure::os("restricting the mount of", path, e))?;
+        self.mount_at(tree, path)
+    }
+
+    fn mount_at(&self, tree: &OwnedFd, path: &Path) -> Result<(), Failure> {
+        let target = self.open(path)?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        move_mount(tree, c"", &target, c"", flags).map_err(|e| Failure::os("mounting", path, e))
+    }
+
+    fn memory(&self, path: &Path, size: u64, mode: u32, owned: bool) -> Result<(), Failure> {
+        let (uid, gid) = if owned { self.owner } else { (0, 0) };
+        let (size, mode) = (size.to_string(), format!("{mode:o}"));
+        let (uid, gid) = (uid.to_string(), gid.to_string());
+        let mut options = vec![("size", size.as_str()), ("mode", mode.as_str())];
+        if owned {
+            options.extend([("uid", uid.as_str()), ("gid", gid.as_str())]);
+        }
+        self.file_system("tmpfs", &options, path, false)
+    }
+
+    fn file_system(&self, kind: &str, options: &[(&str, &str)], path: &Path, no_exec: bool) -> Result<(), Failure> {
+        self.mount_at(&new_file_system(kind, options, path, no_exec)?, path)
+    }
+
+    fn cover(&self, path: &Path) -> Result<(), Failure> {
+        // A bind of a device with nodev: opening it is EACCES, as for a file that is somebody else's.
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let null = openat(self.base()?, c"dev/null", flags, Mode::empty());
+        let null = null.map_err(|e| Failure::os("opening /dev/null to hide", path, e))?;
+        let tree = crate::open::clone_tree(null.as_fd(), path)?;
+        self.attach(&tree, path, true, false)
+    }
+
+    fn door(&mut self, path: &Path) -> Result<(), Failure> {
+        let (parent, name) = self.parent(path)?;
+        let fail = |e| Failure::os("making the door", path, e);
+        // A socket is bound by path only: a relative one, from its own directory.
+        rustix::process::fchdir(&parent).map_err(|e| fail(e.into()))?;
+        let listener = UnixListener::bind(Path::new(name)).map_err(fail)?;
+        let all = Mode::from_raw_mode(0o666);
+        rustix::fs::chmodat(&parent, name, all, AtFlags::empty()).map_err(|e| fail(e.into()))?;
+        self.listeners.socket = Some(listener.into());
+        Ok(())
+    }
+
+    fn http_door(&mut self, address: Ipv4Addr) -> Result<(), Failure> {
+        let listener = TcpListener::bind((address, 80)).map_err(|e| Failure::plain("the door on 169.254.170.2", e))?;
+        self.listeners.http = Some(listener.into());
+        Ok(())
+    }
+
+    fn new_root(&mut self, size: u64, mode: u32) -> Result<(), Failure> {
+        // It must be attached somewhere before anything can be mounted in it. /proc exists on every host that can
+        // run us, and nothing is opened through it from here on.
+        let at = Path::new("/proc");
+        let (size, mode) = (size.to_string(), format!("{mode:o}"));
+        let root = new_file_system("tmpfs", &[("size", &size), ("mode", &mode)], at, false)?;
+        move_mount(&root, c"", rustix::fs::CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .map_err(|e| Failure::os("attaching the new root at", at, e))?;
+        self.root = Some(root);
+        Ok(())
+    }
+
+    /// The new root becomes the root, the host's is detached; then `..` of the root must be the root itself.
+    fn enter_root(&self) -> Result<(), Failure> {
+        let fail = |step| move |e: rustix::io::Errno| Failure::plain(step, e);
+        rustix::process::fchdir(self.base()?).map_err(fail("entering the new root"))?;
+        rustix::process::pivot_root(c".", c".").map_err(fail("pivot_root"))?;
+        unmount(c".", UnmountFlags::DETACH).map_err(fail("detaching the host's root"))?;
+        rustix::process::chdir(c"/").map_err(fail("entering the new root"))?;
+        let stat =
+            |path| rustix::fs::statat(rustix::fs::CWD, path, AtFlags::empty()).map_err(fail("looking at the root"));
+        let (root, above) = (stat(c"/")?, stat(c"/..")?);
+        match (root.st_dev, root.st_ino) == (above.st_dev, above.st_ino) {
+            true => Ok(()),
+            false => Err(Failure::plain("the new root", "does not end at itself")),
+        }
+    }
+}
+
+fn new_file_system(kind: &str, options: &[(&str, &str)], path: &Path, no_exec: bool) -> Result<OwnedFd, Failure> {
+    let fail = |e| Failure::os("making a file system for", path, e);
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(fail)?;
+    for (name, value) in options {
+        match *value {
+            "" => rustix::mount::fsconfig_set_flag(&context, *name).map_err(fail)?,
+            value => fsconfig_set_string(&context, *name, value).map_err(fail)?,
+        }
+    }
+    fsconfig_create(&context).map_err(fail)?;
+    let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+    if kind != "devpts" {
+        flags |= MountAttrFlags::MOUNT_ATTR_NODEV;
+    }
+    if no_exec || kind == "devpts" {
+        flags |= MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    }
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(fail)
+}

@@ -1,0 +1,80 @@
+//! Landlock and seccomp, after the drop: the last two walls, and the first two that an agent meets.
+
+use std::path::Path;
+
+use landlock::{
+    ABI, Access as _, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+
+use crate::error::Failure;
+use crate::op::Fence;
+use crate::seccomp;
+
+/// Restricts this process and all that it will start. Every rule is a hard requirement: one that the kernel does not
+/// take in full is a failure.
+pub fn restrict(fence: &Fence) -> Result<(), Failure> {
+    if fence.files || fence.scopes {
+        landlock(fence)?;
+    }
+    seccomp::install(fence.nesting)
+}
+
+fn landlock(fence: &Fence) -> Result<(), Failure> {
+    let fail = |e: landlock::RulesetError| Failure::plain("Landlock", e);
+    let abi = abi(fence.landlock);
+    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    if fence.files {
+        ruleset = ruleset.handle_access(AccessFs::from_all(abi)).map_err(fail)?;
+    }
+    if fence.scopes {
+        ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal).map_err(fail)?;
+    }
+    let mut ruleset = ruleset.create().map_err(fail)?;
+    if fence.files {
+        for path in &fence.read {
+            ruleset = allow(ruleset, path, AccessFs::from_read(abi), abi)?;
+        }
+        for path in &fence.write {
+            ruleset = allow(ruleset, path, AccessFs::from_all(abi), abi)?;
+        }
+    }
+    match ruleset.restrict_self().map_err(fail)? {
+        RestrictionStatus {
+            ruleset: RulesetStatus::FullyEnforced,
+            no_new_privs: true,
+            ..
+        } => Ok(()),
+        status => Err(Failure::plain("Landlock", format!("not enforced in full: {status:?}"))),
+    }
+}
+
+fn allow(
+    ruleset: RulesetCreated,
+    path: &Path,
+    access: landlock::BitFlags<AccessFs>,
+    abi: ABI,
+) -> Result<RulesetCreated, Failure> {
+    let place = PathFd::new(path).map_err(|e| Failure::plain("Landlock", e))?;
+    // Rights that make sense for directories only are refused on files.
+    let access = if path.is_dir() {
+        access
+    } else {
+        access & AccessFs::from_file(abi)
+    };
+    let rule = PathBeneath::new(place, access).set_compatibility(CompatLevel::HardRequirement);
+    ruleset.add_rule(rule).map_err(|e| Failure::plain("Landlock", e))
+}
+
+fn abi(version: u32) -> ABI {
+    match version {
+        0 => ABI::Unsupported,
+        1 => ABI::V1,
+        2 => ABI::V2,
+        3 => ABI::V3,
+        4 => ABI::V4,
+        5 => ABI::V5,
+        6 => ABI::V6,
+        _ => ABI::V7,
+    }
+}

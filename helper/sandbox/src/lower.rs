@@ -1,0 +1,255 @@
+//! From plan to operations. Pure: the same plan, findings and facts give the same operations on any machine.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use agent_aws_plan::{Access, Intent, Kind, Plan, SourceId, What};
+use agent_aws_policy::Network;
+
+use crate::error::Failure;
+use crate::facts::KernelFacts;
+use crate::op::{Fence, Op};
+
+/// Where SDKs look for `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`.
+pub(crate) const DOOR_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+/// Our directory inside.
+const OURS: &str = "/run/agent-aws";
+/// The oldest Landlock ABI with scopes (Linux 6.12).
+const LANDLOCK_SCOPES: u32 = 6;
+/// The newest ABI whose rules we know; a newer kernel gives this one.
+const LANDLOCK_KNOWN: u32 = 7;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lowered {
+    /// As the one who may mount.
+    pub ops: Vec<Op>,
+    /// After the drop.
+    pub fence: Fence,
+    /// Whether the network namespace is the sandbox's own.
+    pub private_network: bool,
+}
+
+/// Lowers `plan`. `found` tells for each source of the plan what is there.
+pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered, Failure> {
+    let private_network = match plan.network {
+        Network::None => true,
+        Network::Shared => false,
+        Network::Filtered => {
+            return Err(Failure::plain(
+                "network `filtered`",
+                "this version has no gateway yet: use `none` or `shared`",
+            ));
+        }
+    };
+    let fence = fence(plan, found, facts)?;
+    let mut lowering = Lowering {
+        plan,
+        found,
+        ops: vec![Op::Private],
+        seals: Vec::new(),
+    };
+    if private_network {
+        lowering.ops.push(Op::Loopback {
+            door: Some(DOOR_ADDRESS),
+        });
+    }
+    for intent in &plan.intents {
+        lowering.intent(intent)?;
+    }
+    lowering.ops.push(Op::Door {
+        path: Path::new(OURS).join("credentials.sock"),
+    });
+    if private_network {
+        lowering.ops.push(Op::HttpDoor { address: DOOR_ADDRESS });
+    }
+    lowering.seals.reverse();
+    lowering.ops.append(&mut lowering.seals);
+    lowering.ops.push(Op::Enter);
+    Ok(Lowered {
+        ops: lowering.ops,
+        fence,
+        private_network,
+    })
+}
+
+struct Lowering<'a> {
+    plan: &'a Plan,
+    found: &'a [Kind],
+    ops: Vec<Op>,
+    seals: Vec<Op>,
+}
+
+impl Lowering<'_> {
+    fn kind(&self, id: SourceId) -> Result<&Kind, Failure> {
+        let kind = self.found.get(id.0).unwrap_or(&Kind::Missing);
+        let source = self.plan.sources.get(id.0);
+        match (kind, source) {
+            (Kind::Missing, Some(source)) if source.required => Err(Failure::os(
+                "looking for",
+                &source.path,
+                std::io::Error::from_raw_os_error(libc::ENOENT),
+            )),
+            _ => Ok(kind),
+        }
+    }
+
+    fn intent(&mut self, intent: &Intent) -> Result<(), Failure> {
+        let path = intent.path.clone();
+        let read_only = intent.access != Access::Write;
+        match &intent.what {
+            What::Memory { size, mode, .. } if path == Path::new("/") => {
+                self.ops.push(Op::Root {
+                    size: *size,
+                    mode: *mode,
+                });
+                self.seals.push(Op::Seal { path });
+            }
+            What::Memory { size, mode, owned } => {
+                self.stand(&path, true);
+                self.ops.push(Op::Memory {
+                    path: path.clone(),
+                    size: *size,
+                    mode: *mode,
+                    owned: *owned,
+                });
+                if read_only {
+                    self.seals.push(Op::Seal { path });
+                }
+            }
+            What::Bind(source) => self.bind(intent, *source, false)?,
+            What::Device(source) => self.bind(intent, *source, true)?,
+            What::Mask(source) => match self.kind(*source)? {
+                Kind::Directory => {
+                    self.ops.push(Op::Memory {
+                        path: path.clone(),
+                        size: 4096,
+                        mode: 0o755,
+                        owned: false,
+                    });
+                    self.seals.push(Op::Seal { path });
+                }
+                Kind::File => self.ops.push(Op::CoverFile { path }),
+                Kind::Missing | Kind::Link(_) => {}
+            },
+            What::Processes => {
+                self.stand(&path, true);
+                self.ops.push(Op::Processes { path });
+            }
+            What::Terminals => {
+                self.stand(&path, true);
+                self.ops.push(Op::Terminals { path });
+            }
+            What::File { content } => self.ops.push(Op::File {
+                path,
+                content: content.clone(),
+            }),
+            What::Link { to } => self.ops.push(Op::Link { path, to: to.clone() }),
+            What::Directory { mode, owned } => self.ops.push(Op::Directory {
+                path,
+                mode: *mode,
+                owned: *owned,
+            }),
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, intent: &Intent, source: SourceId, devices: bool) -> Result<(), Failure> {
+        let path = intent.path.clone();
+        let directory = match self.kind(source)? {
+            Kind::Missing => return Ok(()),
+            Kind::Link(_) if self.inside_host_tree(&path) => return Ok(()),
+            Kind::Link(to) => {
+                let to = to.clone();
+                self.ops.push(Op::Link { path, to });
+                return Ok(());
+            }
+            Kind::Directory => true,
+            Kind::File => false,
+        };
+        self.stand(&path, directory);
+        let read_only = intent.access != Access::Write && !devices;
+        self.ops.push(Op::Attach {
+            source,
+            path,
+            read_only,
+            devices,
+        });
+        Ok(())
+    }
+
+    /// Makes something to mount on, where the covering file system is ours. In a tree of the host it exists.
+    fn stand(&mut self, path: &Path, directory: bool) {
+        if self.inside_host_tree(path) {
+            return;
+        }
+        self.ops.push(match directory {
+            true => Op::Directory {
+                path: path.into(),
+                mode: 0o755,
+                owned: false,
+            },
+            false => Op::Placeholder { path: path.into() },
+        });
+    }
+
+    /// Whether the nearest intent around `path` shows a host directory.
+    fn inside_host_tree(&self, path: &Path) -> bool {
+        let around = self
+            .plan
+            .intents
+            .iter()
+            .filter(|i| i.path != path && path.starts_with(&i.path));
+        let standing = around.filter(|i| match &i.what {
+            What::Bind(id) | What::Device(id) => matches!(self.found.get(id.0), Some(Kind::Directory)),
+            What::Memory { .. } | What::Processes | What::Terminals => true,
+            _ => false,
+        });
+        standing
+            .max_by_key(|i| i.path.components().count())
+            .is_some_and(|i| matches!(i.what, What::Bind(_)))
+    }
+}
+
+/// What Landlock shall restate, and whether this kernel can.
+fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Failure> {
+    let waived = |feature: &str| plan.waived.iter().any(|w| w == feature);
+    if facts.landlock == 0 && !waived("landlock") {
+        return Err(Failure::plain(
+            "Landlock",
+            "this kernel has none (5.13 or newer with Landlock enabled is needed, or the waiver `landlock` in policy)",
+        ));
+    }
+    let scopes = facts.landlock >= LANDLOCK_SCOPES;
+    if plan.network == Network::Shared && !scopes && !waived("landlock-scopes") && !waived("landlock") {
+        return Err(Failure::plain(
+            "network `shared`",
+            "it needs Landlock scopes (Linux 6.12), which this kernel lacks: use network `none`, or waive \
+             `landlock-scopes` in policy (processes inside can then reach abstract sockets of the host)",
+        ));
+    }
+    let shown = |intent: &&Intent| match &intent.what {
+        What::Bind(id) | What::Device(id) => matches!(found.get(id.0), Some(Kind::Directory | Kind::File)),
+        What::Memory { .. } | What::Processes | What::Terminals => intent.path != Path::new("/"),
+        _ => false,
+    };
+    let rows = |access| -> Vec<PathBuf> {
+        let rows = plan
+            .intents
+            .iter()
+            .filter(shown)
+            .filter(|i| (i.access == Access::Write) == access);
+        rows.map(|i| i.path.clone()).collect()
+    };
+    Ok(Fence {
+        landlock: facts.landlock.min(LANDLOCK_KNOWN),
+        write: rows(true),
+        read: rows(false),
+        files: !plan.nesting && facts.landlock > 0,
+        scopes,
+        nesting: plan.nesting,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Opening what the plan needs, once, and from then on by descriptor only.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use agent_aws_plan::{Kind, MountPoint, Source};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, mkdirat, openat, openat2, statx};
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+
+use crate::error::Failure;
+
+/// What an attempt to open a source gave.
+#[derive(Debug)]
+pub struct Opened {
+    /// The place, if there is one: O_PATH, never usable to read or write by itself.
+    pub descriptor: Option<OwnedFd>,
+    /// Whether the one who opened it may write there.
+    pub writable: bool,
+}
+
+/// Opens `source` with the rights of this process. Magic links are never followed; a last component that is a link is
+/// taken as the link where the source says so. Missing is no error.
+pub fn open_source(source: &Source) -> Result<Opened, Failure> {
+    let path = &source.path;
+    let opened = match open_path(path, source.keep_link) {
+        Err(Errno::NOENT) if source.create => create_chain(path).and_then(|()| open_path(path, source.keep_link)),
+        other => other,
+    };
+    match opened {
+        Ok(fd) => {
+            let access = rustix::fs::Access::WRITE_OK;
+            let writable = rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).is_ok();
+            Ok(Opened {
+                descriptor: Some(fd),
+                writable,
+            })
+        }
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Opened {
+            descriptor: None,
+            writable: false,
+        }),
+        Err(e) => Err(Failure::os("opening", path, e)),
+    }
+}
+
+fn open_path(path: &Path, keep_link: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+    if keep_link {
+        flags |= OFlags::NOFOLLOW;
+    }
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+}
+
+/// Makes the missing directories of an absolute path, mode 0700.
+fn create_chain(path: &Path) -> Result<(), Errno> {
+    for ancestor in path.ancestors().collect::<Vec<_>>().into_iter().rev() {
+        match mkdirat(CWD, ancestor, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            // An ancestor above may be closed to us or read-only although what lies below it is ours.
+            Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) if ancestor.exists() => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Makes what a mount point in the agent's home needs, beneath the home and without following any link: a former
+/// agent may have planted some.
+pub fn prepare_mount_point(home: BorrowedFd<'_>, point: &MountPoint, file: bool) -> Result<(), Failure> {
+    let fail = |e: Errno| match e {
+        Errno::LOOP | Errno::NOTDIR => Failure {
+            step: "making a mount point in the agent's home",
+            object: Some(point.below.clone()),
+            cause: "something that is no directory stands there: `agent-aws home reset`, or remove it".into(),
+        },
+        e => Failure::os("making a mount point in the agent's home", &point.below, e),
+    };
+    let names: Vec<&OsStr> = normal_components(&point.below)?;
+    let Some((last, directories)) = names.split_last() else {
+        return Ok(());
+    };
+    let mut here = home
+        .try_clone_to_owned()
+        .map_err(|e| Failure::plain("duplicating a descriptor", e))?;
+    for name in directories {
+        here = enter(&here, name).map_err(fail)?;
+    }
+    if !file {
+        return enter(&here, last).map(drop).map_err(fail);
+    }
+    let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NONBLOCK;
+    openat(&here, *last, flags, Mode::RUSR | Mode::WUSR)
+        .map(drop)
+        .map_err(fail)
+}
+
+/// Opens the directory `name` in `at`, making it if it is missing.
+pub(crate) fn enter(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    match mkdirat(at, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS) => {}
+        Err(e) => return Err(e),
+    }
+    openat(
+        at,
+        name,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// The parts of a path that has nothing but names in it.
+pub(crate) fn normal_components(path: &Path) -> Result<Vec<&OsStr>, Failure> {
+    let name = |c: Component<'_>| !matches!(c, Component::RootDir | Component::Normal(_));
+    if path.components().any(name) {
+        return Err(Failure {
+            step: "a path",
+            object: Some(path.into()),
+            cause: "has `.` or `..` in it".into(),
+        });
+    }
+    Ok(path.iter().filter(|part| part.as_bytes() != b"/").collect())
+}
+
+/// What a descriptor is. A file server that does not answer is not asked (AT_STATX_DONT_SYNC).
+pub fn kind_of(fd: BorrowedFd<'_>) -> Result<Kind, Failure> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let found = statx(fd, c"", flags, StatxFlags::TYPE).map_err(|e| Failure::plain("looking at a descriptor", e))?;
+    Ok(match FileType::from_raw_mode(found.stx_mode.into()) {
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile | FileType::CharacterDevice => Kind::File,
+        FileType::Symlink => {
+            let to = rustix::fs::readlinkat(fd, c"", Vec::new()).map_err(|e| Failure::plain("reading a link", e))?;
+            Kind::Link(OsStr::from_bytes(to.as_bytes()).into())
+        }
+        other => {
+            return Err(Failure::plain(
+                "a path of the plan",
+                format!("is neither file nor directory: {other:?}"),
+            ));
+        }
+    })
+}
+
+/// Where the kernel says that a descriptor leads.
+pub fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Failure> {
+    use std::os::fd::AsRawFd;
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::read_link(&link).map_err(|e| Failure::os("reading", Path::new(&link), e))
+}
+
+/// A detached copy of the tree at `fd`, with everything mounted below it. In setuid mode this must happen in the
+/// host's mount namespace: a descriptor from before a new one cannot be cloned in it.
+pub fn clone_tree(fd: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Failure> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    open_tree(fd.as_fd(), c"", flags).map_err(|e| Failure::os("cloning the mount of", path, e))
+}

@@ -1,0 +1,149 @@
+//! Giving privilege up for good. Every step is read back; a step that did not take ends the process.
+
+use caps::{CapSet, Capability};
+use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, set_dumpable_behavior};
+use rustix::thread::{CapabilitiesSecureBits as Bits, capabilities_secure_bits, set_capabilities_secure_bits};
+
+use crate::error::Failure;
+
+/// Whose ids a process takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// All four uids.
+    pub uid: u32,
+    /// All four gids.
+    pub gid: u32,
+    /// Supplementary groups; `None` where they cannot be changed (a user namespace without setgroups).
+    pub groups: Option<Vec<u32>>,
+}
+
+/// What is left of root's capabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing.
+    Nothing,
+    /// CAP_KILL: without it not even uid 0 may end a process of another uid.
+    Kill,
+}
+
+/// Takes `ids` for good, with no way back: bounding set empty, securebits locked, groups, gid, uid, every capability
+/// set empty, no_new_privs, not dumpable.
+pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
+    not_dumpable()?;
+    empty_bounding_set()?;
+    lock_securebits()?;
+    if let Some(groups) = &ids.groups {
+        let groups: Vec<Gid> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
+        rustix::thread::set_thread_groups(&groups).map_err(|e| Failure::plain("setgroups", e))?;
+    }
+    let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| Failure::plain("setresgid", e))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| Failure::plain("setresuid", e))?;
+    forbid_gaining(Kept::Nothing)?;
+    verify_ids(ids)?;
+    // Each change of credentials sets it again from fs.suid_dumpable.
+    not_dumpable()
+}
+
+/// Empties the capability sets but for `kept` and sets no_new_privs.
+pub fn forbid_gaining(kept: Kept) -> Result<(), Failure> {
+    let capability = |e: caps::errors::CapsError| Failure::plain("dropping capabilities", e);
+    if caps::read(None, CapSet::Bounding).is_ok_and(|set| !set.is_empty()) {
+        empty_bounding_set()?;
+    }
+    caps::clear(None, CapSet::Ambient).map_err(capability)?;
+    caps::clear(None, CapSet::Inheritable).map_err(capability)?;
+    let wanted = match kept {
+        Kept::Nothing => caps::CapsHashSet::new(),
+        Kept::Kill => [Capability::CAP_KILL].into_iter().collect(),
+    };
+    caps::set(None, CapSet::Effective, &wanted).map_err(capability)?;
+    caps::set(None, CapSet::Permitted, &wanted).map_err(capability)?;
+    for (set, expected) in [
+        (CapSet::Ambient, &caps::CapsHashSet::new()),
+        (CapSet::Inheritable, &caps::CapsHashSet::new()),
+        (CapSet::Bounding, &caps::CapsHashSet::new()),
+        (CapSet::Effective, &wanted),
+        (CapSet::Permitted, &wanted),
+    ] {
+        if caps::read(None, set).map_err(capability)? != *expected {
+            return Err(Failure::plain(
+                "dropping capabilities",
+                format!("the {set:?} set is not what was asked for"),
+            ));
+        }
+    }
+    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
+    match rustix::thread::no_new_privs() {
+        Ok(true) => Ok(()),
+        _ => Err(Failure::plain("no_new_privs", "did not take")),
+    }
+}
+
+/// Nobody of the same uid may trace this process or read its memory, and it leaves no core.
+pub fn not_dumpable() -> Result<(), Failure> {
+    let fail = |e: rustix::io::Errno| Failure::plain("PR_SET_DUMPABLE", e);
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(fail)?;
+    match dumpable_behavior().map_err(fail)? {
+        DumpableBehavior::NotDumpable => Ok(()),
+        _ => Err(Failure::plain("PR_SET_DUMPABLE", "did not take")),
+    }
+}
+
+fn empty_bounding_set() -> Result<(), Failure> {
+    caps::clear(None, CapSet::Bounding).map_err(|e| Failure::plain("emptying the bounding set", e))
+}
+
+/// uid 0 means nothing from here on, and nobody can make it mean something again.
+fn lock_securebits() -> Result<(), Failure> {
+    let fail = |e: rustix::io::Errno| Failure::plain("locking securebits", e);
+    let wanted = Bits::NO_ROOT
+        | Bits::NO_ROOT_LOCKED
+        | Bits::NO_SETUID_FIXUP
+        | Bits::NO_SETUID_FIXUP_LOCKED
+        | Bits::KEEP_CAPS_LOCKED
+        | Bits::NO_CAP_AMBIENT_RAISE
+        | Bits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    set_capabilities_secure_bits(wanted).map_err(fail)?;
+    match capabilities_secure_bits().map_err(fail)? == wanted {
+        true => Ok(()),
+        false => Err(Failure::plain("locking securebits", "did not take")),
+    }
+}
+
+/// Reads the ids back and then tries to get them back: that must fail.
+fn verify_ids(ids: &Ids) -> Result<(), Failure> {
+    let bad = |what| Err(Failure::plain("dropping privilege", format!("{what} did not take")));
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
+    let four = |id: u32| [id; 4].map(|i| i.to_string()).join("\t");
+    if line("Uid:") != Some(&four(ids.uid)) {
+        return bad("uid");
+    }
+    if line("Gid:") != Some(&four(ids.gid)) {
+        return bad("gid");
+    }
+    if let Some(wanted) = &ids.groups {
+        let mut wanted: Vec<u32> = wanted.clone();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut have: Vec<u32> = line("Groups:")
+            .unwrap_or("?")
+            .split_whitespace()
+            .map(|g| g.parse().unwrap_or(u32::MAX))
+            .collect();
+        have.sort_unstable();
+        have.dedup();
+        if have != wanted {
+            return bad("setgroups");
+        }
+    }
+    let root = Uid::from_raw(0);
+    let other = Uid::from_raw(if ids.uid == 0 { 1 } else { 0 });
+    if rustix::thread::set_thread_res_uid(other, other, other).is_ok()
+        || (ids.uid != 0 && rustix::thread::set_thread_uid(root).is_ok())
+    {
+        return bad("giving root up");
+    }
+    Ok(())
+}
