@@ -70,14 +70,12 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
 
 async fn respond(state: &State, request: Request<Incoming>) -> Answered {
     let (parts, body) = request.into_parts();
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|announced| announced > MAX_BODY) {
+        return finish(state, too_large());
+    }
     let body = match tokio::time::timeout(READ_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) => {
-            return finish(
-                state,
-                refusal(413, "RequestEntityTooLarge", "The body must not exceed 1 MiB."),
-            );
-        }
+        Ok(Err(_)) => return finish(state, too_large()),
         Err(_) => return finish(state, refusal(408, "RequestTimeout", "The body did not come in time.")),
     };
     let path = parts.uri.path();
@@ -108,6 +106,10 @@ async fn respond(state: &State, request: Request<Incoming>) -> Answered {
         (None, Strike::HugeBody) => Response::new(Either::Right(HugeBody { left: HUGE_BODY })),
         (None, _) => std::future::pending().await,
     }
+}
+
+fn too_large() -> Answer {
+    refusal(413, "RequestEntityTooLarge", "The body must not exceed 1 MiB.")
 }
 
 fn refusal(status: u16, code: &'static str, message: &str) -> Answer {

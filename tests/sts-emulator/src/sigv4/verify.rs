@@ -141,4 +141,6 @@ fn hmac_sha256(key: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests;
+mod rules;
+#[cfg(test)]
+mod vectors;
