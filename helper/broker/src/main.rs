@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use agent_aws_protocol::{BrokerToHelper, Channel, Minting};
+use agent_aws_protocol::{Channel, Minting};
 
 use crate::cause::Cause;
 use crate::mint::Minter;
@@ -47,12 +47,7 @@ fn main() -> ExitCode {
     match session(&channel) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
-            let message = BrokerToHelper::Failed {
-                cause: cause.text,
-                retry: None,
-            };
-            // The supervisor may be gone: then there is nobody left to tell.
-            let _ = channel.send(&message);
+            supervisor::give_up(&channel, cause);
             ExitCode::FAILURE
         }
     }

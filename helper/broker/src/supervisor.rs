@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_aws_protocol::{BrokerToHelper, Channel, ChannelError, HelperToBroker, Minting, Received};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,6 +13,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::cause::Cause;
 use crate::entry;
 use crate::sys;
+
+/// How long the supervisor is heard after the broker has given up.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The answer to [`BrokerToHelper::Renew`].
 #[derive(Debug)]
@@ -42,6 +45,23 @@ pub(crate) fn first_message(channel: &Channel, wait: Duration) -> Result<(Box<Mi
         Ok(_) => Err(Cause::last("the supervisor did not begin with what to mint")),
         Err(ChannelError::Closed) => entry::end(),
         Err(e) => Err(Cause::last(format!("no word from the supervisor: {e}"))),
+    }
+}
+
+/// Tells why there will be no session, then hears the supervisor out: what it still has to say must not fail because
+/// we are gone, or that failure would hide the cause.
+pub(crate) fn give_up(channel: &Channel, cause: Cause) {
+    let told = channel.send(&BrokerToHelper::Failed {
+        cause: cause.text,
+        retry: None,
+    });
+    let deadline = Instant::now() + LAST_WORDS;
+    let mut left = told.is_ok().then_some(LAST_WORDS);
+    while let Some(wait) = left.filter(|left| !left.is_zero()) {
+        match channel.receive::<HelperToBroker>(Some(wait)) {
+            Ok(_) => left = Some(deadline.saturating_duration_since(Instant::now())),
+            Err(_) => return,
+        }
     }
 }
 

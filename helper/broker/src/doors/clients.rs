@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
-use rustix::net::SendFlags;
+use rustix::net::{SendFlags, Shutdown};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer;
@@ -19,7 +19,8 @@ pub(super) type Undertaker = mpsc::Sender<Grave>;
 
 /// Starts the thread that closes what came from clients. Closing may take as long as a client likes: a TCP socket with
 /// SO_LINGER, a file of a FUSE file system, or either of them inside the queue of a Unix socket. Minting and the
-/// other doors must not wait for that.
+/// other doors must not wait for that. A place is free again only after the close, so whoever insists can use up the
+/// places of these two doors, for its own sandbox.
 pub(super) fn undertaker() -> io::Result<Undertaker> {
     let (sender, graves) = mpsc::channel::<Grave>();
     std::thread::Builder::new()
@@ -93,6 +94,8 @@ impl Client {
     fn tell(&self, bytes: &[u8]) {
         if let Some((descriptor, _)) = &self.grave {
             let _ = rustix::net::send(descriptor, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+            // The end of the answer, however long the close takes.
+            let _ = rustix::net::shutdown(descriptor, Shutdown::Write);
         }
     }
 }

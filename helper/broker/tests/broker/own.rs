@@ -1,0 +1,198 @@
+//! The caller's own AWS configuration as source.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use agent_aws_protocol::{Minting, SourceCredentials};
+use agent_aws_sts_emulator::Emulator;
+use tempfile::TempDir;
+
+use crate::scene::{Broker, KEY, SECRET, Start, emulator, minting, open_directory};
+
+/// A broker of `profile` with this AWS configuration.
+struct Own {
+    directory: TempDir,
+    sts: Emulator,
+}
+
+impl Own {
+    fn new() -> Self {
+        Self {
+            directory: open_directory(),
+            sts: emulator(None),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn minting(&self, profile: &str) -> Minting {
+        Minting {
+            source: SourceCredentials::Own {
+                profile: profile.into(),
+            },
+            role: None,
+            external_id: None,
+            source_identity: None,
+            tags: vec![],
+            access: "full".into(),
+            deny_actions: vec![],
+            ..minting(&self.sts)
+        }
+    }
+
+    fn start(&self, config: &str, minting: Minting) -> Broker {
+        std::fs::write(self.path().join("config"), config).unwrap();
+        let variable = |name: &str, value: &str| (name.to_owned(), self.path().join(value).display().to_string());
+        let start = Start {
+            environment: vec![
+                variable("HOME", ""),
+                variable("AWS_CONFIG_FILE", "config"),
+                variable("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+                ("AWS_ENDPOINT_URL_STS".into(), self.sts.url()),
+                ("AWS_EC2_METADATA_DISABLED".into(), "true".into()),
+            ],
+            ..Start::default()
+        };
+        Broker::start_as(&start, minting, None)
+    }
+
+    fn actions(&self) -> Vec<String> {
+        self.sts.requests().into_iter().map(|r| r.action).collect()
+    }
+}
+
+fn user(profile: &str) -> String {
+    format!("[profile {profile}]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
+}
+
+#[test]
+fn keys_of_a_user_never_pass_and_buy_a_session() {
+    let own = Own::new();
+    let broker = own.start(&user("dev"), own.minting("dev"));
+    let session = broker.minted();
+    assert_eq!(session.arn, "arn:aws:iam::111122223333:user/workstation");
+    assert!(
+        session.notes.iter().any(|n| n.contains("cannot be narrowed")),
+        "{:?}",
+        session.notes
+    );
+    assert_eq!(own.actions(), ["GetCallerIdentity", "GetSessionToken"]);
+    let answer = broker.by_socket();
+    assert_ne!(answer["AccessKeyId"], KEY);
+    assert!(!answer.to_string().contains(SECRET));
+}
+
+#[test]
+fn a_narrowing_that_cannot_be_applied_is_refused_with_a_cure() {
+    let own = Own::new();
+    let mut narrowed = own.minting("dev");
+    narrowed.access = "read".into();
+    let broker = own.start(&user("dev"), narrowed);
+    let (cause, retry) = broker.failed();
+    assert!(
+        cause.contains("give it a role, or use access = \"full\"") && retry.is_none(),
+        "{cause}"
+    );
+    assert!(own.actions().is_empty());
+}
+
+#[test]
+fn a_profile_that_does_not_exist_is_not_replaced_by_another() {
+    let own = Own::new();
+    let broker = own.start(&user("default"), own.minting("dev"));
+    let (cause, retry) = broker.failed();
+    assert!(
+        cause.contains("AWS profile 'dev' gives no credentials") && retry.is_none(),
+        "{cause}"
+    );
+    assert!(own.actions().is_empty());
+}
+
+#[test]
+fn a_role_of_the_identity_is_assumed_from_the_profile() {
+    let own = Own::new();
+    let mut asked = own.minting("dev");
+    asked.role = Some("arn:aws:iam::111122223333:role/plain".into());
+    asked.access = "read".into();
+    let broker = own.start(&user("dev"), asked);
+    assert_eq!(
+        broker.minted().arn,
+        "arn:aws:sts::111122223333:assumed-role/plain/alice@host-1"
+    );
+    assert_eq!(own.actions(), ["AssumeRole"]);
+}
+
+#[test]
+fn a_role_chain_of_the_profile_is_resolved_and_its_session_passed_on() {
+    let own = Own::new();
+    let chain = "[profile deep]\nrole_arn = arn:aws:iam::111122223333:role/plain\nsource_profile = dev\nrole_session_name = me\n";
+    let broker = own.start(&(user("dev") + chain), own.minting("deep"));
+    let session = broker.minted();
+    assert_eq!(session.arn, "arn:aws:sts::111122223333:assumed-role/plain/me");
+    assert!(
+        session.notes[0].contains("AWS profile 'deep' is passed on as it is"),
+        "{:?}",
+        session.notes
+    );
+    assert_eq!(own.actions(), ["AssumeRole", "GetCallerIdentity"]);
+}
+
+#[test]
+fn a_credential_process_is_run_under_the_filter() {
+    let own = Own::new();
+    let keys = format!("{{\"Version\":1,\"AccessKeyId\":\"{KEY}\",\"SecretAccessKey\":\"{SECRET}\"}}");
+    std::fs::write(own.path().join("keys.json"), keys).unwrap();
+    let config = format!(
+        "[profile p]\ncredential_process = cat {}\n",
+        own.path().join("keys.json").display()
+    );
+    let broker = own.start(&config, own.minting("p"));
+    broker.minted();
+    assert_eq!(broker.status("Seccomp_filters"), "1");
+}
+
+#[test]
+fn a_credential_process_that_fails_is_quoted_on_one_line() {
+    let own = Own::new();
+    let broker = own.start(
+        "[profile p]\ncredential_process = sh -c 'echo please sign in >&2; exit 3'\n",
+        own.minting("p"),
+    );
+    let (cause, _) = broker.failed();
+    assert!(cause.contains("please sign in") && !cause.contains('\n'), "{cause}");
+}
+
+#[test]
+fn a_credential_process_ends_with_the_broker() {
+    let own = Own::new();
+    let mark = own.path().join("pid");
+    std::fs::write(&mark, "").unwrap();
+    std::fs::set_permissions(&mark, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let config = format!(
+        "[profile p]\ncredential_process = sh -c 'echo $$ > {}; sleep 60'\n",
+        mark.display()
+    );
+    let mut broker = own.start(&config, own.minting("p"));
+    let start = Instant::now();
+    let pid = loop {
+        let text = std::fs::read_to_string(&mark).unwrap();
+        if text.ends_with('\n') {
+            break text.trim().to_owned();
+        }
+        assert!(start.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    broker.channel = None;
+    broker.ends();
+    let start = Instant::now();
+    let running = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    while running() {
+        assert!(start.elapsed() < Duration::from_secs(1), "it is still there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
