@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Problem, Report, Spot, quoted};
-use crate::parse::{Draft, DraftIdentity, Kind, unknown};
-use crate::{Access, Identity, IdentityPattern};
+use crate::diagnostic::{Problem, Report, Spot, nearest, quoted};
+use crate::parse::{Draft, Kind};
+use crate::{Access, Identity};
 
 /// What STS takes as a session policy, in characters.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
@@ -12,105 +12,81 @@ const MAX_SESSION_POLICY: usize = 2048;
 
 /// No name is defined twice, in whatever files.
 pub(crate) fn names(draft: &Draft, report: &mut Report<'_>) {
-    let mut first: BTreeMap<(&str, &str), Spot> = BTreeMap::new();
-    for entry in &draft.names {
-        let (kind, name) = &entry.value;
-        if let Some(before) = first.get(&(kind.word(), name.as_str())) {
-            let message = format!("[{}.{name}] is defined twice", kind.word());
+    let mut first: BTreeMap<(Kind, &str), Spot> = BTreeMap::new();
+    for (kind, name, at) in &draft.names {
+        if let Some(before) = first.get(&(*kind, name)) {
             let hint = format!("first at {}", report.position(*before));
-            report.add(entry.at, Problem::new(message).hint(hint));
+            report.add(
+                *at,
+                Problem::new(format!("[{}.{name}] is defined twice", kind.word())).hint(hint),
+            );
         } else {
-            first.insert((kind.word(), name), entry.at);
+            first.insert((*kind, name), *at);
         }
     }
 }
 
 /// Every reference leads somewhere.
 pub(crate) fn references(draft: &Draft, report: &mut Report<'_>) {
-    let known: BTreeSet<(&str, &str)> = draft
+    let known: BTreeSet<(Kind, &str)> = draft
         .names
         .iter()
-        .map(|it| (it.value.0.word(), it.value.1.as_str()))
+        .map(|(kind, name, _)| (*kind, name.as_str()))
         .collect();
-    let sources = draft
-        .identities
+    for (kind, name, at) in draft
+        .uses
         .iter()
-        .map(|it| (Kind::Source, it.identity.source.as_str(), it.source_at));
-    let identities = draft
-        .rules
-        .iter()
-        .flat_map(|it| &it.identities)
-        .filter_map(|pattern| match &pattern.value {
-            IdentityPattern::Policy(name) => Some((Kind::Identity, name.as_str(), pattern.at)),
-            _ => None,
-        });
-    let sandboxes = draft
-        .rules
-        .iter()
-        .filter_map(|it| Some((Kind::Sandbox, it.rule.sandbox.as_deref()?, it.sandbox_at?)));
-    for (kind, name, at) in sources.chain(identities).chain(sandboxes) {
+        .filter(|(kind, name, _)| !known.contains(&(*kind, name)))
+    {
         if report.is_full() {
             return;
         }
-        if !known.contains(&(kind.word(), name)) {
-            report.add(at, unknown(kind, name, &draft.names));
-        }
+        let problem = Problem::new(format!("there is no [{}.{name}]", kind.word()));
+        let same_kind = known.iter().filter(|(known, _)| known == kind).map(|(_, name)| *name);
+        report.add(
+            *at,
+            match nearest(name, same_kind) {
+                Some(near) => problem.hint(format!("did you mean {}?", quoted(near))),
+                None => problem,
+            },
+        );
     }
 }
 
-/// Aliases mean one identity each, a region is known, and the session policy will fit.
-pub(crate) fn identities(draft: &Draft, report: &mut Report<'_>) {
-    aliases(draft, report);
-    for it in &draft.identities {
-        let source = draft
-            .sources
-            .iter()
-            .find(|source| source.value.name == it.identity.source);
-        if it.identity.region.is_none() && source.is_some_and(|source| source.value.region.is_none()) {
-            let message = format!("neither [identity.{}] nor its source has a region", it.identity.name);
-            report.add(it.at, Problem::new(message).hint("region = \"...\" in one of them"));
-        }
-        let length = session_policy_length(&it.identity);
-        if length > MAX_SESSION_POLICY {
-            let message = format!(
-                "the session policy of [identity.{}] would have up to {length} characters",
-                it.identity.name
-            );
-            let hint = format!("AWS takes {MAX_SESSION_POLICY}; drop or merge entries of deny-actions and may-assume");
-            report.add(it.at, Problem::new(message).hint(hint));
-        }
-    }
-}
-
-fn aliases(draft: &Draft, report: &mut Report<'_>) {
-    let identity_names = draft
-        .names
-        .iter()
-        .filter(|it| it.value.0 == Kind::Identity)
-        .map(|it| it.value.1.as_str());
-    let mut taken: BTreeMap<&str, &str> = identity_names.map(|name| (name, name)).collect();
-    let all = draft.identities.iter().flat_map(
-        |DraftIdentity {
-             identity, aliases_at, ..
-         }| {
-            identity
-                .aliases
-                .iter()
-                .zip(aliases_at)
-                .map(|(alias, at)| (identity.name.as_str(), alias.as_str(), *at))
-        },
-    );
-    for (identity, alias, at) in all {
-        if let Some(owner) = taken.get(alias) {
+/// An alias means one identity, and never one whose name is another's.
+pub(crate) fn aliases(draft: &Draft, report: &mut Report<'_>) {
+    let identities = draft.names.iter().filter(|(kind, ..)| *kind == Kind::Identity);
+    let mut taken: BTreeMap<&str, &str> = identities.map(|(_, name, _)| (name.as_str(), name.as_str())).collect();
+    for (identity, alias, at) in &draft.aliases {
+        if let Some(owner) = taken.insert(alias, identity) {
             report.add(
-                at,
-                Problem::new(format!(
-                    "alias {} is already taken by [identity.{owner}]",
-                    quoted(alias)
-                )),
+                *at,
+                format!("alias {} is already taken by [identity.{owner}]", quoted(alias)),
             );
-        } else {
-            taken.insert(alias, identity);
+        }
+    }
+}
+
+/// A region is known, and the session policy will fit.
+pub(crate) fn identities(draft: &Draft, report: &mut Report<'_>) {
+    let without_region = draft.policy.sources.iter().filter(|source| source.region.is_none());
+    let without_region: BTreeSet<&str> = without_region.map(|source| source.name.as_str()).collect();
+    let places = draft.names.iter().filter(|(kind, ..)| *kind == Kind::Identity);
+    let places: BTreeMap<&str, Spot> = places.map(|(_, name, at)| (name.as_str(), *at)).collect();
+    for identity in &draft.policy.identities {
+        let (name, at) = (
+            &identity.name,
+            places.get(identity.name.as_str()).copied().unwrap_or(Spot::first(0)),
+        );
+        if identity.region.is_none() && without_region.contains(identity.source.as_str()) {
+            let problem = Problem::new(format!("neither [identity.{name}] nor its source has a region"));
+            report.add(at, problem.hint("region = \"...\" in one of them"));
+        }
+        let length = session_policy_length(identity);
+        if length > MAX_SESSION_POLICY {
+            let message = format!("the session policy of [identity.{name}] would have up to {length} characters");
+            let hint = format!("AWS takes {MAX_SESSION_POLICY}; drop or merge entries of deny-actions and may-assume");
+            report.add(at, Problem::new(message).hint(hint));
         }
     }
 }

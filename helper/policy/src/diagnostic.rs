@@ -65,6 +65,18 @@ impl Problem {
     }
 }
 
+impl From<String> for Problem {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<&str> for Problem {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
 /// A place in one of the files. Orders by file, then line, then column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Spot {
@@ -73,11 +85,15 @@ pub(crate) struct Spot {
     pub(crate) column: usize,
 }
 
-/// A value and where it stands.
-#[derive(Debug, Clone)]
-pub(crate) struct Located<T> {
-    pub(crate) value: T,
-    pub(crate) at: Spot,
+impl Spot {
+    /// The first character of a file.
+    pub(crate) fn first(file: usize) -> Self {
+        Self {
+            file,
+            line: 1,
+            column: 1,
+        }
+    }
 }
 
 /// Collects what is wrong over all files.
@@ -95,9 +111,9 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(crate) fn add(&mut self, at: Spot, problem: Problem) {
+    pub(crate) fn add(&mut self, at: Spot, problem: impl Into<Problem>) {
         if !self.is_full() {
-            self.found.push((at, problem));
+            self.found.push((at, problem.into()));
         }
     }
 

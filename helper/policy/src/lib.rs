@@ -42,7 +42,7 @@ pub use syntax::{DURATION_RANGE, is_login_name, is_profile_name};
 pub const DEFAULT_POLICY: &str = include_str!("default-policy.toml");
 
 /// A checked policy: every reference in it leads somewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     sources: Vec<Source>,
     identities: Vec<Identity>,

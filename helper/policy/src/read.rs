@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 
-use crate::diagnostic::{Located, Problem, Report, Spot, nearest, quoted};
+use crate::diagnostic::{Problem, Report, Spot, nearest, quoted};
 
 /// The text of one file, and where its lines begin.
 #[derive(Debug)]
@@ -64,6 +64,9 @@ pub(crate) fn too_deep(text: &str) -> Option<usize> {
     found
 }
 
+/// What a check makes of a value: nothing if it is of the wrong type.
+type Read<T> = Option<Result<T, Problem>>;
+
 /// One table that is being read. Complaints go to `report`.
 pub(crate) struct Reader<'r, 'a, 'd> {
     pub(crate) document: &'r Document<'a>,
@@ -75,13 +78,105 @@ pub(crate) struct Reader<'r, 'a, 'd> {
     pub(crate) report: &'r mut Report<'a>,
 }
 
-/// What a value of the wrong type is and what it should be.
-fn wrong_type(key: &str, wanted: &str, value: &DeValue<'_>) -> Problem {
-    Problem::new(format!("`{key}` must be {wanted}, not {}", kind(value)))
+impl<'r, 'a, 'd> Reader<'r, 'a, 'd> {
+    /// A reader of a table inside.
+    pub(crate) fn enter<'n>(&'n mut self, table: &'n DeTable<'d>, at: Spot, called: String) -> Reader<'n, 'a, 'd> {
+        Reader {
+            document: self.document,
+            table,
+            at,
+            called,
+            report: self.report,
+        }
+    }
+
+    /// Complains of every key that is not among the known ones, which are separated by spaces.
+    pub(crate) fn only(&mut self, known: &str) {
+        let is_unknown = |key: &str| known.split(' ').all(|word| word != key);
+        for key in self.table.keys().filter(|key| is_unknown(key.get_ref())) {
+            let hint = match nearest(key.get_ref(), known.split(' ')) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known here: {}", known.replace(' ', ", ")),
+            };
+            let problem = Problem::new(format!("unknown key {} in {}", quoted(key.get_ref()), self.called));
+            self.report
+                .add(self.document.spot(key.span().start), problem.hint(hint));
+        }
+    }
+
+    /// The value of a key as `read` takes it, and its place; nothing if it is absent, or wrong, which is then on record.
+    pub(crate) fn value<T>(
+        &mut self,
+        key: &str,
+        wanted: &str,
+        read: impl Fn(&DeValue<'d>) -> Read<T>,
+    ) -> Option<(T, Spot)> {
+        let value = self.table.get(key)?;
+        let at = self.document.spot(value.span().start);
+        self.checked(at, read(value.get_ref()), || {
+            wrong_type(&format!("`{key}`"), wanted, value.get_ref())
+        })
+    }
+
+    fn checked<T>(&mut self, at: Spot, read: Read<T>, otherwise: impl Fn() -> Problem) -> Option<(T, Spot)> {
+        match read.unwrap_or_else(|| Err(otherwise())) {
+            Ok(value) => Some((value, at)),
+            Err(problem) => {
+                self.report.add(at, problem);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn text<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+        self.value(key, "a string", |value| value.as_str().map(&read))
+            .map(|(value, _)| value)
+    }
+
+    /// One of a few words.
+    pub(crate) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        self.text(key, |text| word(text, words))
+    }
+
+    /// Complains if a key is not there.
+    pub(crate) fn needs(&mut self, key: &str) {
+        if !self.table.contains_key(key) {
+            self.report.add(self.at, format!("{} lacks `{key}`", self.called));
+        }
+    }
+
+    /// A list with the place of each entry; nothing if the key is absent. Entries that are wrong are on record and
+    /// left out.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &str,
+        wanted: &str,
+        read: impl Fn(&DeValue<'d>) -> Read<T>,
+    ) -> Option<Vec<(T, Spot)>> {
+        let table = self.table;
+        let hint = || format!("{key} = [...]");
+        let value = table.get(key)?;
+        let DeValue::Array(entries) = value.get_ref() else {
+            let problem = wrong_type(&format!("`{key}`"), "a list", value.get_ref()).hint(hint());
+            self.report.add(self.document.spot(value.span().start), problem);
+            return None;
+        };
+        let entry = |entry: &toml::Spanned<DeValue<'d>>| {
+            let at = self.document.spot(entry.span().start);
+            let otherwise = || wrong_type(&format!("an entry of `{key}`"), wanted, entry.get_ref());
+            self.checked(at, read(entry.get_ref()), otherwise)
+        };
+        Some(entries.iter().filter_map(entry).collect())
+    }
+
+    pub(crate) fn texts<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<Vec<T>> {
+        self.list(key, "a string", |value| value.as_str().map(&read)).map(plain)
+    }
 }
 
-pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
+/// That a value is not of the type that it should be.
+pub(crate) fn wrong_type(what: &str, wanted: &str, value: &DeValue<'_>) -> Problem {
+    let is = match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",
         DeValue::Float(_) => "a float",
@@ -89,111 +184,19 @@ pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
-    }
-}
-
-impl Reader<'_, '_, '_> {
-    /// Complains of every key that is not known.
-    pub(crate) fn only(&mut self, known: &[&str]) {
-        for key in self.table.keys() {
-            if known.contains(&key.get_ref().as_ref()) {
-                continue;
-            }
-            let hint = match nearest(key.get_ref(), known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", known.join(", ")),
-            };
-            let message = format!("unknown key {} in {}", quoted(key.get_ref()), self.called);
-            self.report
-                .add(self.document.spot(key.span().start), Problem::new(message).hint(hint));
-        }
-    }
-
-    /// The value of a key as `read` takes it; nothing if it is absent, or wrong, which is then on record.
-    pub(crate) fn optional<T>(
-        &mut self,
-        key: &str,
-        wanted: &str,
-        read: impl Fn(&DeValue<'_>) -> Option<Result<T, Problem>>,
-    ) -> Option<Located<T>> {
-        let value = self.table.get(key)?;
-        let at = self.document.spot(value.span().start);
-        let problem = match read(value.get_ref()) {
-            Some(Ok(value)) => return Some(Located { value, at }),
-            Some(Err(problem)) => problem,
-            None => wrong_type(key, wanted, value.get_ref()),
-        };
-        self.report.add(at, problem);
-        None
-    }
-
-    pub(crate) fn text<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<Located<T>> {
-        self.optional(key, "a string", |value| value.as_str().map(&read))
-    }
-
-    /// The same for a key that must be there.
-    pub(crate) fn required<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<Located<T>> {
-        if !self.table.contains_key(key) {
-            self.report
-                .add(self.at, Problem::new(format!("{} lacks `{key}`", self.called)));
-        }
-        self.text(key, read)
-    }
-
-    /// One of a few words.
-    pub(crate) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
-        self.text(key, |text| word(text, words)).map(|found| found.value)
-    }
-
-    pub(crate) fn boolean(&mut self, key: &str) -> Option<bool> {
-        self.optional(key, "true or false", |value| value.as_bool().map(Ok))
-            .map(|found| found.value)
-    }
-
-    /// A list; nothing if the key is absent. Entries that are wrong are on record and left out.
-    pub(crate) fn list<T>(
-        &mut self,
-        key: &str,
-        wanted: &str,
-        read: impl Fn(&DeValue<'_>) -> Option<Result<T, Problem>>,
-    ) -> Option<Vec<Located<T>>> {
-        let value = self.table.get(key)?;
-        let DeValue::Array(entries) = value.get_ref() else {
-            let problem = wrong_type(key, "a list", value.get_ref()).hint(format!("{key} = [...]"));
-            self.report.add(self.document.spot(value.span().start), problem);
-            return None;
-        };
-        let mut list = Vec::new();
-        for entry in entries.iter() {
-            let at = self.document.spot(entry.span().start);
-            match read(entry.get_ref()) {
-                Some(Ok(value)) => list.push(Located { value, at }),
-                Some(Err(problem)) => self.report.add(at, problem),
-                None => {
-                    let message = format!("an entry of `{key}` must be {wanted}, not {}", kind(entry.get_ref()));
-                    self.report.add(at, Problem::new(message));
-                }
-            }
-        }
-        Some(list)
-    }
-
-    pub(crate) fn texts<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<Vec<Located<T>>> {
-        self.list(key, "a string", |value| value.as_str().map(&read))
-    }
+    };
+    Problem::new(format!("{what} must be {wanted}, not {is}"))
 }
 
 pub(crate) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Problem> {
-    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    match words.iter().find(|(word, _)| *word == text) {
-        Some((_, value)) => Ok(*value),
-        None => {
-            Err(Problem::new(format!("{} is not known here", quoted(text)))
-                .hint(format!("one of {}", known.join(", "))))
-        }
-    }
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        Problem::new(format!("{} is not known here", quoted(text))).hint(format!("one of {}", known.join(", ")))
+    })
 }
 
-pub(crate) fn plain<T>(list: Option<Vec<Located<T>>>) -> Vec<T> {
-    list.unwrap_or_default().into_iter().map(|entry| entry.value).collect()
+/// Without the places.
+pub(crate) fn plain<T>(list: Vec<(T, Spot)>) -> Vec<T> {
+    list.into_iter().map(|(value, _)| value).collect()
 }

@@ -16,18 +16,26 @@ type Checked<T> = Result<T, Problem>;
 /// Longest path of a policy, in bytes: PATH_MAX of Linux without its final NUL.
 const MAX_PATH: usize = 4095;
 
+/// The text itself if it is good, else that it is not `what`.
+fn text_if(good: bool, text: &str, what: &str, hint: &str) -> Checked<String> {
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::new(format!("{} is not {what}", quoted(text))).hint(hint))
+    }
+}
+
 /// Names of sources, identities and sandboxes, and aliases: letters, digits, `.`, `_`, `-`.
 pub(crate) fn name(text: &str) -> Checked<String> {
-    let good = starts_with(text, |c| c.is_ascii_alphanumeric())
+    let good = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.len() <= 64
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-    if good {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(format!("{} is not a name", quoted(text)))
-        .hint("1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    text_if(
+        good,
+        text,
+        "a name",
+        "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit",
+    )
 }
 
 /// Whether an AWS profile name is one that a rule can name and a caller ask for: 1 to 128 bytes without control
@@ -39,10 +47,12 @@ pub fn is_profile_name(text: &str) -> bool {
 }
 
 pub(crate) fn profile(text: &str) -> Checked<String> {
-    if is_profile_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(format!("{} is not an AWS profile name", quoted(text))))
+    text_if(
+        is_profile_name(text),
+        text,
+        "an AWS profile name",
+        "1 to 128 characters, without '*', '[', ']' and control characters",
+    )
 }
 
 /// Whether a login or group name can stand in a rule: no control character, space, `/`, `:`, `,` or `*`, no leading
@@ -56,22 +66,16 @@ pub fn is_login_name(text: &str) -> bool {
             .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '/' | ':' | ',' | '*'))
 }
 
-fn login(text: &str, what: &str, number: &str) -> Checked<String> {
-    if is_login_name(text) {
-        return Ok(text.to_owned());
-    }
-    let problem = Problem::new(format!("{} is not a {what} name", quoted(text)));
-    if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) {
-        return Err(problem.hint(format!("a {number} is written without quotes")));
-    }
-    Err(problem)
+fn login(text: &str, what: &str) -> Checked<String> {
+    let hint = "names have no space, '/', ':', ',', '*' and no leading '-'; numbers are written without quotes";
+    text_if(is_login_name(text), text, what, hint)
 }
 
 pub(crate) fn user(text: &str) -> Checked<UserRef> {
     if text == "*" {
         Ok(UserRef::Everybody)
     } else {
-        login(text, "user", "uid").map(UserRef::Name)
+        login(text, "a user name").map(UserRef::Name)
     }
 }
 
@@ -79,7 +83,7 @@ pub(crate) fn group(text: &str) -> Checked<GroupRef> {
     if text == "*" {
         return Err(Problem::new("\"*\" is not a group name").hint("everybody is users = [\"*\"]"));
     }
-    login(text, "group", "gid").map(GroupRef::Name)
+    login(text, "a group name").map(GroupRef::Name)
 }
 
 /// A uid or gid. 4294967295 is `(uid_t)-1`, which system calls take for "leave unchanged".
@@ -104,23 +108,19 @@ pub(crate) fn identity_pattern(text: &str) -> Checked<IdentityPattern> {
 
 /// `arn:aws:iam::111122223333:role/path/name`
 pub(crate) fn role_arn(text: &str) -> Checked<RoleArn> {
-    let hint = "arn:aws:iam::111122223333:role/NAME";
-    if is_role_arn(text, false) {
-        return Ok(RoleArn { arn: text.to_owned() });
-    }
-    Err(Problem::new(format!("{} is not the ARN of an IAM role", quoted(text))).hint(hint))
+    let (what, hint) = ("the ARN of an IAM role", "arn:aws:iam::111122223333:role/NAME");
+    text_if(is_role_arn(text, false), text, what, hint).map(|arn| RoleArn { arn })
 }
 
 /// The same, with `*` and `?` in account and role.
 pub(crate) fn role_arn_pattern(text: &str) -> Checked<String> {
-    if is_role_arn(text, true) {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(format!(
-        "{} is not the ARN of an IAM role, or a pattern of one",
-        quoted(text)
-    ))
-    .hint("arn:aws:iam::111122223333:role/NAME, with '*' in account or name"))
+    let hint = "arn:aws:iam::111122223333:role/NAME, with '*' in account or name";
+    text_if(
+        is_role_arn(text, true),
+        text,
+        "the ARN of an IAM role, or a pattern of one",
+        hint,
+    )
 }
 
 /// Limits: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html> (name 64, path 512 characters).
@@ -158,15 +158,10 @@ fn is_lower_words(text: &str) -> bool {
 /// `eu-west-1`, `us-gov-east-1`, `eusc-de-east-1`
 pub(crate) fn region(text: &str) -> Checked<String> {
     let good = text.rsplit_once('-').is_some_and(|(words, number)| {
-        words.contains('-')
-            && is_lower_words(words)
-            && (1..=2).contains(&number.len())
-            && number.chars().all(|c| c.is_ascii_digit())
+        let digits = (1..=2).contains(&number.len()) && number.chars().all(|c| c.is_ascii_digit());
+        digits && words.contains('-') && is_lower_words(words)
     });
-    if good {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(format!("{} is not an AWS region", quoted(text))).hint("such as \"eu-west-1\""))
+    text_if(good, text, "an AWS region", "such as \"eu-west-1\"")
 }
 
 /// `1h`, `45m`, `900s`, `1h30m`: hours, minutes and seconds in this order, each at most once.
@@ -200,34 +195,20 @@ pub(crate) fn duration(text: &str) -> Checked<Duration> {
 
 /// An action in IAM's words. The service is literal: a pattern there would deny more than anybody can foresee.
 pub(crate) fn action(text: &str) -> Checked<String> {
-    let good = text.len() <= 128
-        && text.split_once(':').is_some_and(|(service, action)| {
-            starts_with(service, |c| c.is_ascii_lowercase() || c.is_ascii_digit())
-                && service
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-                && !action.is_empty()
-                && action
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '*' | '?'))
-        });
-    if good {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(format!("{} is not an action", quoted(text)))
-        .hint("\"service:Action\", '*' and '?' allowed in the action, such as \"lambda:Invoke*\""))
+    let good = text.split_once(':').is_some_and(|(service, action)| {
+        let is_service = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_action = |c: char| c.is_ascii_alphanumeric() || "*?".contains(c);
+        !service.is_empty() && service.chars().all(is_service) && !action.is_empty() && action.chars().all(is_action)
+    });
+    let hint = "\"service:Action\", '*' and '?' allowed in the action, such as \"lambda:Invoke*\"";
+    text_if(good && text.len() <= 128, text, "an action", hint)
 }
 
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>: `[\w+=,.@:\/-]*`, 2 to 1224 characters.
 pub(crate) fn external_id(text: &str) -> Checked<String> {
-    let good = (2..=1224).contains(&text.len())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c));
-    if good {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new("this is not an external id").hint("2 to 1224 letters, digits and _+=,.@:/-"))
+    let is_good = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    let good = (2..=1224).contains(&text.len()) && text.chars().all(is_good);
+    text_if(good, text, "an external id", "2 to 1224 letters, digits and _+=,.@:/-")
 }
 
 /// An endpoint of STS. Plain http only to this machine: the answer holds the session's credentials.
@@ -305,11 +286,8 @@ pub(crate) fn allow_name(text: &str) -> Checked<String> {
         .next()
         .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
     let good = host == "*" || (is_host(host.strip_prefix("*.").unwrap_or(host)) && !numeric);
-    if good && port.is_none_or(is_port) {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(format!("{} is not a name to allow", quoted(text)))
-        .hint("\"*\", \"example.com\" or \"*.example.com\", with \":443\" or not"))
+    let hint = "\"*\", \"example.com\" or \"*.example.com\", with \":443\" or not";
+    text_if(good && port.is_none_or(is_port), text, "a name to allow", hint)
 }
 
 /// An absolute path in its one spelling.
@@ -352,16 +330,11 @@ fn components(text: &str, below: &str) -> Checked<()> {
 
 /// The home of a sandbox; the two words of later versions are named as such.
 pub(crate) fn home(text: &str) -> Checked<Home> {
-    match Home::from_word(text) {
-        Some(home) => Ok(home),
-        None if matches!(text, "real-read-only" | "real") => {
-            Err(Problem::new(format!("home = {} is not in this version", quoted(text)))
-                .hint("this version has \"agent\" only"))
-        }
-        None => Err(Problem::new(format!("{} is not a home", quoted(text))).hint("this version has \"agent\" only")),
-    }
-}
-
-fn starts_with(text: &str, good: fn(char) -> bool) -> bool {
-    text.chars().next().is_some_and(good)
+    let what = if matches!(text, "real-read-only" | "real") {
+        "a home of this version"
+    } else {
+        "a home"
+    };
+    let hint = "this version has \"agent\" only";
+    Home::from_word(text).ok_or_else(|| Problem::new(format!("{} is not {what}", quoted(text))).hint(hint))
 }

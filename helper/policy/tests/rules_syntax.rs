@@ -65,7 +65,8 @@ fn a_name_that_no_account_has_is_refused() {
     }
     assert_eq!(
         refused("['1000']", "[]", "['*']"),
-        "p:2:10: \"1000\" is not a user name; a uid is written without quotes"
+        "p:2:10: \"1000\" is not a user name; names have no space, '/', ':', ',', '*' and no leading '-'; numbers are written without \
+         quotes"
     );
     assert_eq!(
         refused("[]", "['*']", "['*']"),
