@@ -1,4 +1,10 @@
 //! The real client against doors that behave well and badly.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of a test may fail as loudly as the test"
+)]
 
 use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;

@@ -28,19 +28,12 @@ pub(crate) struct Minter {
     http: SharedHttpClient,
 }
 
-/// A session, the time in which it may be served, and what the supervisor is told of it.
+/// A session as the doors give it, the time in which they may, and what the supervisor is told of it.
 #[derive(Debug)]
 pub(crate) struct Minted {
-    credentials: Credentials,
+    pub(crate) answer: Answer,
     pub(crate) window: Window,
     pub(crate) session: MintedSession,
-}
-
-impl Minted {
-    /// What the doors give.
-    pub(crate) fn answer(&self) -> Result<Answer, serde_json::Error> {
-        Answer::new(&self.credentials, self.window.reported())
-    }
 }
 
 impl Minter {
@@ -168,6 +161,8 @@ impl Minter {
                 rfc3339(started.wall.as_secs())
             )));
         };
+        let answer = Answer::new(&issued.credentials, window.reported())
+            .map_err(|e| Cause::last(format!("the session cannot be written down: {e}")))?;
         let session = MintedSession {
             account: issued.account,
             arn: issued.arn,
@@ -176,7 +171,7 @@ impl Minter {
             notes,
         };
         Ok(Minted {
-            credentials: issued.credentials,
+            answer,
             window,
             session,
         })

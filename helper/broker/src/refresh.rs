@@ -6,7 +6,7 @@ use agent_aws_protocol::BrokerToHelper;
 
 use crate::cause::{Cause, Kind};
 use crate::clock::Now;
-use crate::mint::{Minted, Minter};
+use crate::mint::Minter;
 use crate::schedule::{Window, backoff};
 use crate::source::{Source, SourceReader};
 use crate::supervisor::{Renewal, Supervisor};
@@ -28,38 +28,34 @@ pub(crate) async fn keep_fresh(
 ) {
     let mut failures = 0;
     loop {
-        let minted = minter.mint(&source).await;
-        match minted.and_then(|minted| keep(minted, supervisor, vault)) {
-            Ok(window) => {
+        match minter.mint(&source).await {
+            Ok(minted) => {
+                // Nothing that could mint is held while nothing is to be minted.
+                drop(source);
                 failures = 0;
+                let window = minted.window;
+                vault.put(minted.answer, window);
+                supervisor.tell(&BrokerToHelper::Minted(minted.session));
                 wait_until_due(window, vault).await;
             }
             Err(cause) => {
                 failures += 1;
-                match fail(&cause, failures, minter.duration(), supervisor, vault) {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return,
+                let Some(pause) = fail(&cause, failures, minter.duration(), supervisor, vault) else {
+                    return;
+                };
+                tokio::time::sleep(pause).await;
+                if vault.window().is_none() {
+                    // Still the first mint, which was granted already, from the source that came with it.
+                    continue;
                 }
+                drop(source);
             }
-        }
-        if vault.window().is_none() {
-            // Still the first mint, which was granted already, from the source that came with it.
-            continue;
         }
         let Some(fresh) = renew(supervisor, reader, vault, &mut failures, minter.duration()).await else {
             return;
         };
         source = fresh;
     }
-}
-
-fn keep(minted: Minted, supervisor: &Supervisor<'_>, vault: &Vault) -> Result<Window, Cause> {
-    let answer = minted
-        .answer()
-        .map_err(|e| Cause::last(format!("the session cannot be written down: {e}")))?;
-    vault.put(answer, minted.window);
-    supervisor.tell(&BrokerToHelper::Minted(minted.session));
-    Ok(minted.window)
 }
 
 /// Records a failure, tells it, and says how long to wait; none if there is nothing to wait for.

@@ -55,12 +55,12 @@ pub(crate) struct SourceReader {
 }
 
 impl SourceReader {
-    pub(crate) fn new(credentials: &SourceCredentials, region: Option<&str>) -> Result<Self, Cause> {
-        Ok(Self {
+    pub(crate) fn new(credentials: &SourceCredentials, region: Option<&str>) -> Self {
+        Self {
             credentials: credentials.clone(),
             region: region.map(Into::into),
             http: http_client(matches!(credentials, SourceCredentials::Own { .. })),
-        })
+        }
     }
 
     /// The client with which STS is called.

@@ -98,7 +98,8 @@ pub enum BrokerToHelper {
     Failed {
         /// Why, with the service's own words; no secret.
         cause: String,
-        /// Seconds until the next try; none if trying again is pointless.
+        /// Seconds until the next try; none if trying again is pointless unless somebody changes something (the
+        /// broker may still look, slowly, and report [`BrokerToHelper::Minted`] after all).
         retry: Option<u32>,
     },
     /// May I refresh?

@@ -38,7 +38,7 @@ pub(super) fn serve(socket: OwnedFd, undertaker: Undertaker, vault: Rc<Vault>) -
     tokio::task::spawn_local(async move {
         // A place first: while none is free, messages wait in the kernel and their senders with them.
         while let Some(place) = places.free().await {
-            match socket.async_io(Interest::READABLE, |s| receive(s)).await {
+            match socket.async_io(Interest::READABLE, receive).await {
                 Ok(Came::Descriptors(mut descriptors)) => {
                     let (Some(first), true) = (descriptors.pop(), descriptors.is_empty()) else {
                         bury(&places, descriptors).await;

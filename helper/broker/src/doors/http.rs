@@ -80,8 +80,8 @@ async fn connection(stream: TcpStream, vault: Rc<Vault>) {
 }
 
 async fn reply(request: &Request<Incoming>, vault: &Vault) -> Reply {
-    if let Err(refusal) = check(request) {
-        return refusal;
+    if let Err(misuse) = check(request) {
+        return misuse.reply();
     }
     match vault.answer().await {
         Ok(answer) => respond(StatusCode::OK, Bytes::from_owner(Served(answer))),
@@ -89,24 +89,52 @@ async fn reply(request: &Request<Incoming>, vault: &Vault) -> Reply {
     }
 }
 
+/// How a request can ask for something else than the one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misuse {
+    Method,
+    Parameter,
+    Host,
+    Path,
+}
+
+impl Misuse {
+    fn reply(self) -> Reply {
+        match self {
+            Self::Method => {
+                let mut reply = error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET");
+                reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+                reply
+            }
+            Self::Parameter => {
+                let text = "no parameter is taken: neither a query nor a body";
+                error(StatusCode::BAD_REQUEST, "BadRequest", text)
+            }
+            Self::Host => error(
+                StatusCode::BAD_REQUEST,
+                "BadRequest",
+                "the Host header must be an address",
+            ),
+            Self::Path => error(StatusCode::NOT_FOUND, "NotFound", "only / and /credentials"),
+        }
+    }
+}
+
 /// There is one thing to ask for, and one way to ask.
-fn check<B: Body>(request: &Request<B>) -> Result<(), Reply> {
-    let bad = |text| Err(error(StatusCode::BAD_REQUEST, "BadRequest", text));
+fn check<B: Body>(request: &Request<B>) -> Result<(), Misuse> {
     if request.method() != Method::GET {
-        let mut reply = error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET");
-        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-        return Err(reply);
+        return Err(Misuse::Method);
     }
     if !request.body().is_end_stream() || request.uri().query().is_some() {
-        return bad("no parameter is taken: neither a query nor a body");
+        return Err(Misuse::Parameter);
     }
     // A page whose name was made to resolve to this address must not read it in a browser inside.
     if !request.headers().get(HOST).is_some_and(is_address) {
-        return bad("the Host header must be an address");
+        return Err(Misuse::Host);
     }
     match request.uri().path() {
         "/" | "/credentials" => Ok(()),
-        _ => Err(error(StatusCode::NOT_FOUND, "NotFound", "only / and /credentials")),
+        _ => Err(Misuse::Path),
     }
 }
 
@@ -166,7 +194,7 @@ mod tests {
             .header(HOST, host)
             .body(Empty::<Bytes>::new())
             .unwrap();
-        check(&request).map_or_else(|r| r.status().as_u16(), |()| 200)
+        check(&request).map_or_else(|misuse| misuse.reply().status().as_u16(), |()| 200)
     }
 
     #[test]
@@ -183,7 +211,7 @@ mod tests {
         let request = Request::builder()
             .header(HOST, "127.0.0.1")
             .body(Full::new(Bytes::from("x")));
-        assert_eq!(check(&request.unwrap()).unwrap_err().status(), 400);
+        assert_eq!(check(&request.unwrap()), Err(Misuse::Parameter));
     }
 
     #[test]

@@ -200,3 +200,23 @@ fn an_access_that_no_version_knows_is_refused_and_never_widened() {
     broker.ends();
     assert!(sts.requests().is_empty());
 }
+
+#[test]
+fn a_name_is_resolved_under_the_filter() {
+    let sts = emulator(None);
+    let mut named = minting(&sts);
+    named.sts_endpoint = Some(format!("http://localhost:{}", sts.address().port()));
+    let broker = Broker::start(named, Some(file(&keys(SECRET))));
+    broker.minted();
+}
+
+#[test]
+fn tls_runs_under_the_filter_and_is_never_given_up_for_plain_http() {
+    let sts = emulator(None);
+    let mut tls = minting(&sts);
+    tls.sts_endpoint = Some(format!("https://localhost:{}", sts.address().port()));
+    let broker = Broker::start(tls, Some(file(&keys(SECRET))));
+    let (cause, _) = broker.failed();
+    assert!(cause.contains("cannot be reached: received corrupt message"), "{cause}");
+    assert!(sts.requests().iter().all(|r| r.action.is_empty()));
+}
