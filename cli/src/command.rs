@@ -1,20 +1,47 @@
 //! What each subcommand does.
 
+mod doctor;
+mod listing;
+mod policy;
+mod who;
+
 use agent_aws_protocol::Exit;
 
-use crate::args::{Command, Run};
+use crate::args::{Command, Config as ConfigCommand, Run};
+use crate::config::{self, Config};
 use crate::failure::Failure;
-use crate::{request, session};
+use crate::{request, say, session};
 
 /// Does it, and says how to end.
 pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Run(run) => perform_run(&run),
-        _ => Err(Failure::Other("not yet".into(), None)),
+        Command::Run(run) => return perform_run(&run),
+        Command::Policy(policy) => return policy::perform(policy),
+        Command::Doctor(options) => return doctor::perform(options.json),
+        Command::Identities(options) => listing::identities(&options)?,
+        Command::Whoami(options) => return who::whoami(options),
+        Command::Credentials(options) => return who::credentials(options),
+        Command::Sessions(options) => listing::sessions(options.json)?,
+        Command::Stop { id } => listing::stop(id)?,
+        Command::Config(ConfigCommand::Default { name }) => config::set_default(&config::path()?, &name)?,
+        Command::Config(ConfigCommand::Show) => show_config()?,
     }
+    Ok(Exit::Code(0))
 }
 
 fn perform_run(run: &Run) -> Result<Exit, Failure> {
     let request = request::build(run)?;
     Ok(session::run(request, &run.command, false)?.exit)
+}
+
+fn show_config() -> Result<(), Failure> {
+    let path = config::path()?;
+    let default = match Config::load()?.default {
+        Some(name) => say::escaped(&name),
+        None => "none: the only identity that you may use, if there is only one".to_owned(),
+    };
+    say::out(&format!(
+        "file     {}\ndefault  {default}\n",
+        say::escaped(&path.display().to_string())
+    ))
 }

@@ -1,0 +1,160 @@
+//! A helper without policy, sandbox or credentials, for the tests of the CLI: it speaks the protocol and runs the command
+//! in a process group of its own, as the agent of a real session. `FAKE` says what it is to do instead, `FAKE_REQUEST`
+//! names a file that gets the request as it came.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test tool may fail loudly.
+
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_aws_protocol::{
+    Channel, CliToHelper, Exit, FailureCode, HelperToCli, IdentityOffer, Refusal, Request, SessionRow, Started,
+};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+
+/// Descriptors by number, and fork.
+mod sys {
+    #![allow(unsafe_code)]
+    use std::ffi::CString;
+    use std::os::fd::{FromRawFd, OwnedFd};
+
+    /// Descriptor 3.
+    pub(crate) fn channel() -> OwnedFd {
+        // SAFETY: whoever starts this program hands it the channel there, and nothing else here uses the number.
+        unsafe { OwnedFd::from_raw_fd(3) }
+    }
+
+    /// Forks a process that becomes the leader of its own group and executes `command` once `gate` has a byte.
+    pub(crate) fn launch(command: &[CString], gate: &OwnedFd) -> i32 {
+        // SAFETY: the child calls only async-signal-safe functions until it executes or exits.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            let _ = rustix::process::setpgid(None, None);
+            // SAFETY: the default action is no function of ours; this runtime ignores SIGPIPE, an agent must not.
+            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+            let _ = rustix::io::read(gate, &mut [0u8; 1]);
+            let _ = nix::unistd::execvp(command.first().unwrap(), command);
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(127) };
+        }
+        let _ = rustix::process::setpgid(rustix::process::Pid::from_raw(pid), None);
+        pid
+    }
+}
+
+fn refusal() -> HelperToCli {
+    HelperToCli::Refused(Refusal {
+        code: FailureCode::CommandNotExecutable,
+        text: "no \u{1b}[31mway".into(),
+        advice: Some("go home".into()),
+        audit: Some("a1".into()),
+    })
+}
+
+fn started() -> HelperToCli {
+    HelperToCli::Started(Started {
+        session: "0123456789abcdef".into(),
+        identity: "incident".into(),
+        sandbox: "standard".into(),
+        access: "read".into(),
+        network: "shared".into(),
+        account: Some("111122223333".into()),
+        arn: Some("arn:aws:sts::111122223333:assumed-role/agent-incident/alice".into()),
+        expires: Some(1_795_183_500),
+    })
+}
+
+fn answer(request: &Request) -> Option<HelperToCli> {
+    let offer = IdentityOffer {
+        name: "incident".into(),
+        role: None,
+        access: "read".into(),
+        sandboxes: vec!["standard".into()],
+    };
+    let row = SessionRow {
+        id: "0123456789abcdef".into(),
+        uid: 0,
+        identity: "incident".into(),
+        sandbox: "standard".into(),
+        started: 1_795_183_500,
+        command: b"cl\xffude".to_vec(),
+    };
+    match request {
+        Request::Run(run) if run.explain => Some(HelperToCli::Text("the plan\n".into())),
+        Request::Run(_) => None,
+        Request::Identities { .. } => Some(HelperToCli::Identities(vec![offer])),
+        Request::Sessions => Some(HelperToCli::Sessions(vec![row])),
+        Request::Stop(id) => Some(HelperToCli::Text(format!("{id} ended\n"))),
+        Request::Policy(_) => Some(HelperToCli::Text("because\n".into())),
+        Request::Doctor => Some(HelperToCli::Text("ok\tpolicy\tfine\n".into())),
+    }
+}
+
+fn run(channel: Channel, command: Vec<OsString>) {
+    let command: Vec<CString> = command
+        .into_iter()
+        .map(|w| CString::new(w.into_vec()).unwrap())
+        .collect();
+    let (gate, opener) = Channel::pair().unwrap();
+    let pid = sys::launch(&command, &gate);
+    drop(gate);
+    let group = Pid::from_raw(pid).unwrap();
+    let channel = Arc::new(channel);
+    channel.send(&started()).unwrap();
+    channel.send(&HelperToCli::Ready { group: pid }).unwrap();
+    let teller = Arc::clone(&channel);
+    std::thread::spawn(move || {
+        loop {
+            let (_, status) = waitpid(Some(group), WaitOptions::UNTRACED).unwrap().unwrap();
+            let message = match (status.stopping_signal(), status.exit_status()) {
+                (Some(signal), _) => HelperToCli::Stopped(signal),
+                (None, Some(code)) => HelperToCli::Ended(Exit::Code(code)),
+                (None, None) => HelperToCli::Ended(Exit::Signal(status.terminating_signal().unwrap())),
+            };
+            let last = matches!(message, HelperToCli::Ended(_));
+            let _ = teller.send(&message);
+            if last {
+                std::process::exit(0);
+            }
+        }
+    });
+    while let Ok(received) = channel.receive::<CliToHelper>(None) {
+        match received.message {
+            CliToHelper::Begin => {
+                rustix::io::write(&opener, b"!").unwrap();
+            }
+            CliToHelper::Signal(signal) => {
+                let _ = kill_process_group(group, Signal::from_named_raw(signal).unwrap());
+            }
+            CliToHelper::Request(_) => std::process::exit(99),
+        }
+    }
+    let _ = kill_process_group(group, Signal::KILL);
+}
+
+fn main() {
+    let channel = Channel::new(sys::channel(), Duration::from_secs(5));
+    let CliToHelper::Request(request) = channel.receive(None).unwrap().message else {
+        std::process::exit(98)
+    };
+    if let Some(path) = std::env::var_os("FAKE_REQUEST") {
+        std::fs::write(path, format!("{request:?}")).unwrap();
+    }
+    let mut words = std::env::args_os();
+    assert_eq!(words.next().unwrap(), "agent-aws-helper");
+    let mode = std::env::var("FAKE").unwrap_or_default();
+    match (mode.as_str(), answer(&request)) {
+        ("refuse", _) => channel.send(&refusal()).unwrap(),
+        ("die", _) => std::process::exit(7),
+        ("silent", _) => std::thread::sleep(Duration::from_secs(20)),
+        (_, Some(answer)) => {
+            channel.send(&answer).unwrap();
+            channel.send(&HelperToCli::Done).unwrap();
+        }
+        (_, None) => {
+            assert_eq!(words.next().unwrap(), "--");
+            run(channel, words.collect());
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `identities`, `sessions`, `stop`.
+
+use agent_aws_protocol::{HelperToCli, IdentityOffer, Request, SessionRow};
+use nix::unistd::{Uid, User};
+use serde_json::json;
+
+use crate::args::Listing;
+use crate::failure::Failure;
+use crate::helper::{question, unexpected};
+use crate::say;
+
+/// What the caller may use.
+pub(super) fn identities(options: &Listing) -> Result<(), Failure> {
+    let mut offers = Vec::new();
+    let request = Request::Identities {
+        allow_root: options.allow_root,
+    };
+    question(request, |message| match message {
+        HelperToCli::Identities(more) => {
+            offers.extend(more);
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    })?;
+    if options.json {
+        return say::json(&offers.iter().map(offer_json).collect());
+    }
+    if offers.is_empty() {
+        say::line("policy grants you no identity");
+        return Ok(());
+    }
+    let head = ["IDENTITY", "ROLE", "ACCESS", "SANDBOXES"].map(str::to_owned);
+    let row = |offer: &IdentityOffer| {
+        let role = offer.role.as_deref().unwrap_or("your own AWS profile");
+        let cells = [&*offer.name, role, &*offer.access, &*offer.sandboxes.join(", ")];
+        cells.map(say::escaped).to_vec()
+    };
+    let rows: Vec<_> = [head.to_vec()].into_iter().chain(offers.iter().map(row)).collect();
+    say::out(&say::table(&rows))
+}
+
+fn offer_json(offer: &IdentityOffer) -> serde_json::Value {
+    json!({
+        "name": offer.name,
+        "role": offer.role,
+        "access": offer.access,
+        "sandboxes": offer.sandboxes,
+    })
+}
+
+fn login(uid: u32) -> Option<String> {
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
+}
+
+/// The running sessions: the caller's own, or everybody's for root.
+pub(super) fn sessions(as_json: bool) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    question(Request::Sessions, |message| match message {
+        HelperToCli::Sessions(more) => {
+            rows.extend(more);
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    })?;
+    if as_json {
+        return say::json(&rows.iter().map(session_json).collect());
+    }
+    if rows.is_empty() {
+        say::line("no session runs");
+        return Ok(());
+    }
+    let head = ["SESSION", "USER", "IDENTITY", "SANDBOX", "STARTED (UTC)", "COMMAND"].map(str::to_owned);
+    let row = |row: &SessionRow| {
+        let user = login(row.uid).unwrap_or_else(|| row.uid.to_string());
+        let texts = [&*row.id, &*user, &*row.identity, &*row.sandbox];
+        let mut cells = texts.map(say::escaped).to_vec();
+        cells.extend([say::date_time(row.started), say::escaped_bytes(&row.command)]);
+        cells
+    };
+    let rows: Vec<_> = [head.to_vec()].into_iter().chain(rows.iter().map(row)).collect();
+    say::out(&say::table(&rows))
+}
+
+fn session_json(row: &SessionRow) -> serde_json::Value {
+    json!({
+        "id": row.id,
+        "uid": row.uid,
+        "user": login(row.uid),
+        "identity": row.identity,
+        "sandbox": row.sandbox,
+        "started": row.started,
+        "command": String::from_utf8_lossy(&row.command),
+    })
+}
+
+/// Ends a session.
+pub(super) fn stop(id: String) -> Result<(), Failure> {
+    question(Request::Stop(id), |message| match message {
+        HelperToCli::Text(text) => say::out(&say::escaped_block(&text)),
+        other => Err(unexpected(&other)),
+    })
+}

@@ -1,0 +1,114 @@
+//! `policy check|show|explain`.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use agent_aws_policy::{Diagnostic, MAX_FILE_BYTES, Policy, SourceFile};
+use agent_aws_protocol::{Ask, Exit, HelperToCli, PolicyQuestion, Request};
+use nix::unistd::Uid;
+use serde_json::json;
+
+use crate::args::Policy as Command;
+use crate::failure::Failure;
+use crate::helper::{question, unexpected};
+use crate::{identity, say};
+
+/// Where the policy is.
+pub(super) const DIRECTORY: &str = "/etc/agent-aws";
+
+/// Does one of them.
+pub(super) fn perform(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Check { json, files } => return check(&files, json),
+        Command::Show if Uid::current().is_root() => show()?,
+        Command::Show => explain(Ask::Unnamed, None)?,
+        Command::Explain { choice, sandbox } => {
+            explain(identity::asked(&choice, std::env::var_os("AWS_PROFILE"))?, sandbox)?;
+        }
+    }
+    Ok(Exit::Code(0))
+}
+
+/// The file's bytes, if they are no more than a policy may have; a FIFO or a device is no policy.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    use std::io::Read;
+    let failed = |e| Failure::Path(path.into(), e);
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        let what = "not a regular file";
+        return Err(failed(io::Error::other(what)));
+    }
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Checks files as the helper would, without any privilege and without installing them.
+fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
+    let mut read_files = Vec::new();
+    for path in paths {
+        read_files.push((path.display().to_string(), read(path)?));
+    }
+    let files: Vec<_> = read_files
+        .iter()
+        .map(|(name, bytes)| SourceFile { name, bytes })
+        .collect();
+    let wrong = Policy::parse(&files).err().unwrap_or_default();
+    if as_json {
+        let list: Vec<_> = wrong.iter().map(diagnostic_json).collect();
+        say::json(&json!({ "valid": wrong.is_empty(), "diagnostics": list }))?;
+    } else {
+        let lines = wrong.iter().fold(String::new(), |mut lines, one| {
+            let _ = writeln!(lines, "{}", say::escaped(&one.to_string()));
+            lines
+        });
+        say::error_block(&lines);
+    }
+    Ok(Exit::Code(i32::from(!wrong.is_empty())))
+}
+
+fn diagnostic_json(one: &Diagnostic) -> serde_json::Value {
+    json!({
+        "file": one.file,
+        "line": one.line,
+        "column": one.column,
+        "message": one.message,
+        "hint": one.hint,
+    })
+}
+
+/// The policy's files in the order in which they apply.
+fn files() -> Result<Vec<PathBuf>, Failure> {
+    let below = Path::new(DIRECTORY).join("policy.d");
+    let mut more: Vec<PathBuf> = match std::fs::read_dir(&below) {
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(Failure::Path(below, e)),
+    };
+    more.retain(|path| path.extension().is_some_and(|e| e == "toml"));
+    more.sort();
+    more.insert(0, Path::new(DIRECTORY).join("policy.toml"));
+    Ok(more)
+}
+
+/// All of it, for root.
+fn show() -> Result<(), Failure> {
+    for path in files()? {
+        let bytes = read(&path)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let name = say::escaped(&path.display().to_string());
+        say::out(&format!("# {name}\n{}\n", say::escaped_block(text.trim_end())))?;
+    }
+    Ok(())
+}
+
+/// What the helper says about it.
+fn explain(identity: Ask, sandbox: Option<String>) -> Result<(), Failure> {
+    let request = Request::Policy(PolicyQuestion { identity, sandbox });
+    question(request, |message| match message {
+        HelperToCli::Text(text) => say::out(&say::escaped_block(&text)),
+        other => Err(unexpected(&other)),
+    })
+}
