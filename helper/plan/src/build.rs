@@ -326,6 +326,9 @@ impl Draft {
             "client for credential_process",
             ours(),
         );
+        let init = self.source("agent-aws-init".into(), Opener::Ours, true);
+        let reason = "pid 1, executed by descriptor from here so that Landlock knows it";
+        self.intent(&under("agent-aws-init"), What::Bind(init), Access::Read, reason, ours());
         let config = What::File {
             content: generated::aws_config(grant, &tool).into_bytes(),
         };

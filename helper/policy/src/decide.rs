@@ -96,7 +96,6 @@ pub struct Offer<'p> {
 
 /// Why nothing was granted. Prints as a sentence for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Denial {
     /// There is no such identity, or it is not for this caller. One answer for both, so that nobody learns which
     /// identities exist by asking.

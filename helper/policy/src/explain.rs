@@ -1,5 +1,7 @@
 //! Why a decision is what it is.
 
+use std::fmt;
+
 use crate::rule::{Applies, Target};
 use crate::{Ask, Decision, Denial, Granted, Policy, Position, Rule, RuleKind, Subject};
 
@@ -30,6 +32,25 @@ pub enum Verdict {
     },
     /// It speaks of others. Only an admin sees these.
     OtherSubject,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allows { sandbox } => write!(f, "allows it in sandbox {sandbox}"),
+            Self::Denies => f.write_str("denies it"),
+            Self::OtherIdentity => f.write_str("is about other identities"),
+            Self::Applies => f.write_str("is about you"),
+            Self::GroupOnlyInProcess { group } => {
+                write!(
+                    f,
+                    "is about group {group}, in which the user database does not have you"
+                )
+            }
+            Self::GroupOnlyInDatabase { group } => write!(f, "is about group {group}: log in again to be in it"),
+            Self::OtherSubject => f.write_str("is about others"),
+        }
+    }
 }
 
 /// A rule in an explanation.

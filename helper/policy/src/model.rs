@@ -34,7 +34,6 @@ macro_rules! words {
 
 /// Where the credentials that assume a role come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum SourceKind {
     /// A file in the format of AWS's shared credentials file, readable by root only.
     ProfileFile {
@@ -84,7 +83,6 @@ words!(Attribution { Full => "full", Name => "name" });
 
 /// What the agent finds as its home directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Home {
     /// A lasting one of its own.
     Agent,

@@ -74,7 +74,6 @@ pub struct Received<M> {
 pub struct Channel {
     socket: OwnedFd,
     patience: Duration,
-    credentials: bool,
 }
 
 impl Channel {
@@ -90,18 +89,13 @@ impl Channel {
 
     /// Speaks over `socket`; a frame that has begun must be whole within `patience`.
     pub fn new(socket: OwnedFd, patience: Duration) -> Self {
-        Self {
-            socket,
-            patience,
-            credentials: false,
-        }
+        Self { socket, patience }
     }
 
     /// Asks the kernel for the sender's process id with each message. Must be called before the peer can send
     /// (a message queued earlier carries the overflow ids).
-    pub fn with_credentials(mut self) -> io::Result<Self> {
+    pub fn with_credentials(self) -> io::Result<Self> {
         sockopt::set_socket_passcred(&self.socket, true)?;
-        self.credentials = true;
         Ok(self)
     }
 

@@ -45,6 +45,13 @@ pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
     not_dumpable()
 }
 
+/// What a process without any privilege can still give up: ambient capabilities, gaining new ones, being traced.
+pub fn forbid_gaining_unprivileged() -> Result<(), Failure> {
+    caps::clear(None, CapSet::Ambient).map_err(|e| Failure::plain("dropping capabilities", e))?;
+    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
+    not_dumpable()
+}
+
 /// Empties the capability sets but for `kept` and sets no_new_privs.
 pub fn forbid_gaining(kept: Kept) -> Result<(), Failure> {
     let capability = |e: caps::errors::CapsError| Failure::plain("dropping capabilities", e);

@@ -1,2 +1,304 @@
-//! Skeleton.
-fn main() {}
+//! agent-aws-helper: the setuid program of agent-aws.
+//!
+//! `main` and [`run`] tell "One run, start to end" of docs/architecture.md, in its order and its words. Fixed verbs
+//! arrive as one message from the CLI; the command is our own argv after `--`; there are no options.
+
+mod audit;
+mod broker;
+mod child;
+mod confine;
+mod decide;
+mod entry;
+mod installation;
+mod mounts;
+mod policy_files;
+mod queries;
+mod record;
+mod refusal;
+mod renew;
+mod resolver;
+mod sandbox;
+mod subject;
+mod supervise;
+mod sys;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agent_aws_plan::{Plan, Wish, explain, plan};
+use agent_aws_protocol::{
+    Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Started,
+};
+
+use crate::audit::Audit;
+use crate::decide::Granting;
+use crate::entry::Entered;
+use crate::policy_files::PolicyFiles;
+use crate::record::Records;
+use crate::refusal::{advise, broken, installation, refuse, unplannable};
+use crate::renew::Renewal;
+use crate::subject::Person;
+use crate::supervise::Session;
+
+/// How long the CLI may take to say what it wants.
+const REQUEST: Duration = Duration::from_secs(10);
+/// The longest command, in arguments.
+const MOST_ARGUMENTS: usize = 100_000;
+
+fn main() -> ExitCode {
+    if sys::close_all_but_channel().is_err() {
+        return ExitCode::from(125);
+    }
+    let Some(cli) = entry::channel() else {
+        let _ = std::io::stderr().write_all(b"agent-aws-helper: is started by `agent-aws`, not by hand\n");
+        return ExitCode::from(2);
+    };
+    let outcome = entry::enter().and_then(|entered| answer(entered, &cli));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            let status = refusal.code.status();
+            let _ = cli.send(&HelperToCli::Refused(refusal));
+            ExitCode::from(status)
+        }
+    }
+}
+
+/// Reads the one request and does what it asks.
+fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
+    let command = command()?;
+    let said = cli
+        .receive::<CliToHelper>(Some(REQUEST))
+        .map_err(|e| broken("agent-aws", e))?;
+    let CliToHelper::Request(request) = said.message else {
+        return Err(refuse(FailureCode::BadRequest, "the first message is no request"));
+    };
+    let allow_root = match &request {
+        Request::Run(run) => run.allow_root,
+        Request::Identities { allow_root } => *allow_root,
+        _ => true,
+    };
+    if entered.root_caller && !allow_root {
+        let text = "you are root: the agent would own every file of root's that the sandbox shows, and policy for users \
+                    does not bind you";
+        return Err(advise(
+            FailureCode::BadRequest,
+            text,
+            "use an ordinary user, or say --allow-root",
+        ));
+    }
+    match request {
+        Request::Run(request) => run(entered, cli, &request, command),
+        Request::Identities { .. } => queries::identities(&entered, cli),
+        Request::Sessions => queries::sessions(&entered, cli),
+        Request::Stop(id) => queries::stop(&entered, cli, &id),
+        Request::Policy(question) => queries::policy(&entered, cli, &question),
+        Request::Doctor => queries::doctor(&entered, cli),
+    }
+}
+
+/// One run, start to end.
+fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u8>>) -> Result<(), Refusal> {
+    // Decide.
+    let person = subject::resolve(&entered)?;
+    let mut audit = Audit::open(&entered.mode)?;
+    let session = session_id()?;
+    audit.about(&[
+        ("session", &session),
+        ("uid", &entered.caller.uid),
+        ("login", &person.caller.login),
+    ]);
+    let policy = PolicyFiles::find(&entered.mode)?;
+    let decided = policy
+        .read()
+        .and_then(|policy| decide::decide(&policy, &person, request, &session));
+    let granting = decided.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
+    let plan = make_plan(&person, &granting, request, command)?;
+    if request.explain {
+        return queries::say(cli, &explain(&plan));
+    }
+    if !entered.mode.is_privileged() {
+        system_source_needs_privilege(&granting)?;
+        let text = "running without the setuid helper: policy is advisory here";
+        let _ = cli.send(&HelperToCli::Notice(text.into()));
+    }
+    let records = Records::open(&entered.mode, &person.caller.home)?;
+    let record = records.begin(&row(&entered, &plan))?;
+    record_start(&mut audit, &granting, &plan)?;
+
+    // Broker and sandbox, side by side; then init and broker are told what to do.
+    let broker = broker::start(&entered, &person, &granting, request)?;
+    let sandbox = sandbox::build(&entered, &plan, &granting.grant);
+    let sandbox = match sandbox {
+        Ok(sandbox) => sandbox,
+        Err(refusal) => {
+            broker.end();
+            let _ = audit.record("end", &[("how", &refusal.text)]);
+            return Err(refusal);
+        }
+    };
+    let mounts = mounts::Mounts::of(sandbox.init.pid)?;
+    let started = started(&granting);
+    let renewal = renewal(policy, person, granting, &plan);
+    let directory = plan.directory.into_os_string().into_vec();
+    let environment = plan
+        .environment
+        .into_iter()
+        .map(|(name, value)| EnvVar { name, value })
+        .collect();
+    let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
+
+    // Supervise, without privilege.
+    let ours = rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?;
+    let ours = Channel::new(ours, Duration::from_secs(10));
+    let mut session = Session::new(ours, init, broker, audit, renewal, started, request.wait, mounts)?;
+    let end = match confine::confine(entered.mode) {
+        Ok(()) => session.run(),
+        Err(refusal) => supervise::End::Refused(refusal),
+    };
+    session.finish(end, record);
+    Ok(())
+}
+
+/// The command: everything after `--`.
+fn command() -> Result<Vec<Vec<u8>>, Refusal> {
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next() {
+        None => return Ok(vec![]),
+        Some(first) if first == "--" => {}
+        Some(_) => return Err(refuse(FailureCode::BadRequest, "agent-aws-helper has no options")),
+    }
+    let command: Vec<Vec<u8>> = arguments.take(MOST_ARGUMENTS + 1).map(OsString::into_vec).collect();
+    match command.len() {
+        0 => Err(refuse(FailureCode::BadRequest, "there is no command after `--`")),
+        n if n > MOST_ARGUMENTS => Err(refuse(FailureCode::BadRequest, "the command has too many arguments")),
+        _ => Ok(command),
+    }
+}
+
+fn session_id() -> Result<String, Refusal> {
+    let mut bytes = [0u8; 8];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    match got {
+        Ok(8) => Ok(bytes.iter().map(|b| format!("{b:02x}")).collect()),
+        _ => Err(installation("the kernel gave no random numbers", "report this")),
+    }
+}
+
+fn make_plan(
+    person: &Person,
+    granting: &Granting,
+    request: &RunRequest,
+    command: Vec<Vec<u8>>,
+) -> Result<Plan, Refusal> {
+    if command.is_empty() {
+        return Err(refuse(FailureCode::BadRequest, "there is no command after `--`"));
+    }
+    let path = |bytes: &Vec<u8>| PathBuf::from(OsString::from_vec(bytes.clone()));
+    let wish = Wish {
+        project: path(&request.project),
+        directory: path(&request.directory),
+        rw: request.rw.iter().map(path).collect(),
+        ro: request.ro.iter().map(path).collect(),
+        environment: request
+            .environment
+            .iter()
+            .map(|v| (v.name.clone(), v.value.clone()))
+            .collect(),
+        command,
+        resolver: resolver::outside_etc(),
+        door: supervise::DOOR,
+    };
+    plan(person.caller.clone(), &granting.grant, &wish).map_err(unplannable)
+}
+
+fn system_source_needs_privilege(granting: &Granting) -> Result<(), Refusal> {
+    if granting.source.is_none() {
+        return Ok(());
+    }
+    let text = "an identity of the policy needs the setuid helper: its source is root's";
+    Err(advise(
+        FailureCode::NotGranted,
+        text,
+        "use an AWS profile of your own (--profile NAME), or install setuid root",
+    ))
+}
+
+fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, session: &str) -> Refusal {
+    let asked = match &request.identity {
+        agent_aws_protocol::Ask::Named(name) => name.clone(),
+        agent_aws_protocol::Ask::Own(profile) => format!("own:{profile}"),
+        agent_aws_protocol::Ask::Unnamed => String::new(),
+    };
+    match audit.record("deny", &[("asked", &asked), ("cause", &refusal.text)]) {
+        Ok(()) => Refusal {
+            audit: Some(session.into()),
+            ..refusal
+        },
+        Err(unwritable) => unwritable,
+    }
+}
+
+fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(), Refusal> {
+    audit.about(&[("identity", &granting.grant.identity), ("role", &granting.role)]);
+    let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
+    let shown: String = command.join(" ").chars().take(1024).collect();
+    audit.record(
+        "start",
+        &[
+            ("sandbox", &granting.grant.sandbox),
+            ("network", &granting.grant.network),
+            ("project", &plan.project.display()),
+            ("command", &shown),
+        ],
+    )
+}
+
+fn row(entered: &Entered, plan: &Plan) -> SessionRow {
+    SessionRow {
+        id: plan.session.clone(),
+        uid: entered.caller.uid,
+        identity: plan.identity.clone(),
+        sandbox: plan.sandbox.clone(),
+        started: audit::now(),
+        command: plan
+            .command
+            .first()
+            .map(|c| c.iter().take(256).copied().collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn started(granting: &Granting) -> Started {
+    let grant = &granting.grant;
+    Started {
+        session: grant.session.clone(),
+        identity: grant.identity.clone(),
+        sandbox: grant.sandbox.clone(),
+        access: grant.access.clone(),
+        network: grant.network.to_string(),
+        account: None,
+        arn: None,
+        expires: None,
+    }
+}
+
+fn renewal(policy: PolicyFiles, person: Person, granting: Granting, plan: &Plan) -> Renewal {
+    let first = plan
+        .command
+        .first()
+        .map(|c| std::ffi::OsStr::from_bytes(c).display().to_string());
+    Renewal {
+        policy,
+        person,
+        identity: granting.grant.identity,
+        role: granting.minting.role,
+        sandbox: granting.grant.sandbox,
+        source: granting.source,
+        command: first.unwrap_or_default(),
+    }
+}

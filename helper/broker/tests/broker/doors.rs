@@ -254,3 +254,24 @@ fn the_other_doors_stay_open_when_nobody_holds_the_capability() {
     assert_eq!(broker.by_socket()["AccessKeyId"], key);
     assert!(broker.child.try_wait().unwrap().is_none());
 }
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_clients() {
+    let (_sts, broker, key) = ready();
+    let resident = || -> u64 {
+        let text = broker.status("VmRSS");
+        text.split(' ').next().unwrap().parse().unwrap()
+    };
+    for _ in 0..50 {
+        all_doors_give(&broker, &key);
+    }
+    let before = resident();
+    for _ in 0..1000 {
+        broker.by_socket();
+        broker.by_capability();
+        broker.by_http();
+    }
+    let after = resident();
+    eprintln!("resident: {before} kB, after 3,000 clients {after} kB");
+    assert!(after < before + 512, "{before} kB, then {after} kB");
+}

@@ -41,7 +41,7 @@ fn found(plan: &Plan) -> Vec<Kind> {
         "/bin" | "/sbin" | "/lib" | "/lib64" => {
             Kind::Link(path.strip_prefix("/").map(|p| Path::new("usr").join(p)).unwrap())
         }
-        "/etc/shadow" | "/home/jo/p/.git/config" | "agent-aws-credentials" => Kind::File,
+        "/etc/shadow" | "/home/jo/p/.git/config" | "agent-aws-credentials" | "agent-aws-init" => Kind::File,
         p if p.starts_with("/dev/") => Kind::File,
         "/usr" | "/etc" | "/etc/agent-aws" | "/sys/devices/system/cpu" => Kind::Directory,
         "/home/jo/p" | "/home/jo/p/.git" | "/home/jo/p/.git/hooks" => Kind::Directory,

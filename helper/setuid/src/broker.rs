@@ -1,0 +1,148 @@
+//! Starting the broker: another uid, nothing inherited but its channel, told once what to mint.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use agent_aws_protocol::{EnvVar, FailureCode, HelperToBroker, Refusal, RunRequest, SourceCredentials};
+use agent_aws_sandbox::{Failure, Ids, become_permanently, forbid_gaining_unprivileged};
+use nix::sys::signal::SigSet;
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+use crate::child::Child;
+use crate::decide::Granting;
+use crate::entry::{Entered, null};
+use crate::refusal::{broken, installation, refuse};
+use crate::subject::{BROKER_USER, Person};
+use crate::sys;
+
+/// How long a message that has begun may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Variables that a broker of an own source gets from the caller: where their AWS configuration is, and how to reach
+/// AWS. A broker of a system source gets none.
+const OWN_VARIABLES: &[&str] = &[
+    "HOME",
+    "PATH",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_STS_REGIONAL_ENDPOINTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+/// Starts it and tells it what to mint; minting begins while the sandbox is being made.
+pub(crate) fn start(
+    entered: &Entered,
+    person: &Person,
+    granting: &Granting,
+    request: &RunRequest,
+) -> Result<Child, Refusal> {
+    let program = entered.installation.program("agent-aws-broker")?;
+    let own = matches!(granting.minting.source, SourceCredentials::Own { .. });
+    let ids = ids(entered, person, own)?;
+    let environment = if own {
+        own_environment(&request.own.environment)
+    } else {
+        vec![]
+    };
+    let source = source(granting)?;
+    let null = null().map_err(|e| installation(format!("/dev/null: {e}"), "the machine is broken"))?;
+    let child = Child::start(None, PATIENCE, |socket| {
+        let failure = become_broker(&program, ids.as_ref(), &environment, &null, socket);
+        drop(failure);
+        125
+    });
+    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting the broker: {e}")))?;
+    let message = HelperToBroker::Mint(Box::new(granting.minting.clone()));
+    let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
+    child.channel.send_with(&message, &descriptors).map_err(|e| {
+        child.end();
+        broken("the broker", e)
+    })?;
+    Ok(child)
+}
+
+/// Whose ids the broker gets; `None` keeps the caller's (no setuid bit).
+fn ids(entered: &Entered, person: &Person, own: bool) -> Result<Option<Ids>, Refusal> {
+    if !entered.mode.is_privileged() {
+        return Ok(None);
+    }
+    if own {
+        return Ok(Some(entered.caller.clone()));
+    }
+    match person.broker {
+        Some((uid, gid)) if uid != 0 && gid != 0 && uid != entered.caller.uid => Ok(Some(Ids {
+            uid,
+            gid,
+            groups: Some(vec![]),
+        })),
+        _ => Err(installation(
+            format!("there is no usable user `{BROKER_USER}` to keep credentials under"),
+            "reinstall agent-aws, or run `make install` as root",
+        )),
+    }
+}
+
+fn source(granting: &Granting) -> Result<Option<OwnedFd>, Refusal> {
+    match granting.source.as_ref().map(crate::decide::SourceFile::open) {
+        None => Ok(None),
+        Some(Ok(file)) => Ok(Some(file)),
+        Some(Err(what)) => Err(refuse(FailureCode::Credentials, format_args!("source: {what}"))),
+    }
+}
+
+fn own_environment(given: &[EnvVar]) -> Vec<CString> {
+    let known = given
+        .iter()
+        .filter(|v| OWN_VARIABLES.iter().any(|name| name.as_bytes() == v.name));
+    known
+        .filter_map(|v| CString::new([v.name.as_slice(), b"=", v.value.as_slice()].concat()).ok())
+        .collect()
+}
+
+/// In the child. Returns only with what kept it from becoming the broker.
+fn become_broker(
+    program: &OwnedFd,
+    ids: Option<&Ids>,
+    environment: &[CString],
+    null: &OwnedFd,
+    socket: OwnedFd,
+) -> Result<(), Failure> {
+    let os = |e: std::io::Error| Failure::plain("starting the broker", e);
+    // A process in the caller's group would get the signals of the caller's terminal.
+    nix::unistd::setsid().map_err(|e| Failure::plain("setsid", e))?;
+    for number in 0..=2 {
+        sys::duplicate_to(null.as_fd(), number).map_err(os)?;
+    }
+    sys::duplicate_to(socket.as_fd(), sys::CHANNEL).map_err(os)?;
+    match ids {
+        Some(ids) => become_permanently(ids)?,
+        None => forbid_gaining_unprivileged()?,
+    }
+    rustix::process::chdir("/").map_err(|e| Failure::plain("chdir", e))?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| Failure::plain("PDEATHSIG", e))?;
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|e| Failure::plain("signal mask", e))?;
+    Err(os(sys::execute(
+        program.as_fd(),
+        &[c"agent-aws-broker".into()],
+        environment,
+    )))
+}

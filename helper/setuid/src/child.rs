@@ -1,0 +1,91 @@
+//! Short-lived children: whatever may hang or run foreign code does so in one of these, under a deadline.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use agent_aws_protocol::{Channel, ChannelError};
+use agent_aws_sandbox::sys::Cloned;
+use agent_aws_sandbox::{Namespaces, spawn};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use crate::sys;
+
+/// A child of ours, held by a descriptor that no reuse of its number can mislead.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) pidfd: OwnedFd,
+    /// Its process id here.
+    pub(crate) pid: i32,
+    /// Our end of the conversation with it.
+    pub(crate) channel: Channel,
+}
+
+impl Child {
+    /// Forks; the child runs `work` with its end of a channel and never returns from it.
+    pub(crate) fn start(
+        namespaces: Option<Namespaces>,
+        patience: Duration,
+        work: impl FnOnce(OwnedFd) -> i32,
+    ) -> Result<Self, std::io::Error> {
+        let (ours, theirs) = Channel::pair()?;
+        match spawn(namespaces)? {
+            Cloned::Parent { pid, pidfd } => {
+                drop(theirs);
+                Ok(Self {
+                    pidfd,
+                    pid,
+                    channel: Channel::new(ours, patience),
+                })
+            }
+            Cloned::Child => {
+                drop(ours);
+                sys::exit(work(theirs))
+            }
+        }
+    }
+
+    /// Ends it, whatever it does. Its own ids do not matter: we are root, keep CAP_KILL, or have the same uid.
+    pub(crate) fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Waits for its end, up to `limit`; whether it ended.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+                Ok(Some(_)) | Err(rustix::io::Errno::CHILD) => return true,
+                Ok(None) | Err(_) if Instant::now() >= deadline => return false,
+                _ => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
+                    let nanos = i64::from(left.subsec_nanos());
+                    let timeout = rustix::time::Timespec {
+                        tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
+                        tv_nsec: nanos,
+                    };
+                    let _ = rustix::event::poll(&mut fds, Some(&timeout));
+                }
+            }
+        }
+    }
+
+    /// Ends it and reaps it.
+    pub(crate) fn end(&self) {
+        self.kill();
+        self.wait(Duration::from_secs(1));
+    }
+}
+
+impl AsFd for Child {
+    /// Readable when the child has ended.
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Whether a conversation ended because the other side did.
+pub(crate) fn is_end(error: &ChannelError) -> bool {
+    matches!(error, ChannelError::Closed)
+}

@@ -1,0 +1,304 @@
+//! Decide: policy, the caller and the request become a grant, or one fixed text.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use agent_aws_plan::Grant;
+use agent_aws_policy::{Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, SourceKind, Wanted};
+use agent_aws_protocol::{Ask, FailureCode, Lifetime, Minting, Refusal, RunRequest, SourceCredentials};
+
+use crate::installation::{open_directory_of_root, open_file_of_root};
+use crate::refusal::{advise, refuse};
+use crate::subject::Person;
+
+/// How long a session passed on or exchanged for an own profile lasts, in seconds.
+const OWN_DURATION: u32 = 3600;
+
+/// Everything that follows from the decision.
+#[derive(Debug)]
+pub(crate) struct Granting {
+    /// For the plan.
+    pub(crate) grant: Grant,
+    /// For the broker.
+    pub(crate) minting: Minting,
+    /// The source file, for a system source.
+    pub(crate) source: Option<SourceFile>,
+    /// Role ARN, for the audit trail.
+    pub(crate) role: String,
+}
+
+/// A root-owned source of credentials: its directory stays open, so that it can be reopened at each renewal.
+#[derive(Debug)]
+pub(crate) struct SourceFile {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+impl SourceFile {
+    /// Where policy says that it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens it as it is now: rotation works by replacing the file.
+    pub(crate) fn open(&self) -> Result<OwnedFd, String> {
+        let name = self.path.file_name().unwrap_or_default();
+        open_file_of_root(&self.directory, Path::new(name), true)
+            .map_err(|what| format!("{}: {what}", self.path.display()))
+    }
+}
+
+/// What a request asks of policy.
+pub(crate) fn ask<'a>(identity: &'a Ask, sandbox: Option<&'a str>, network: Option<Network>) -> PolicyAsk<'a> {
+    let wanted = match identity {
+        Ask::Named(name) => match name.strip_prefix("own:") {
+            Some(profile) => Wanted::Own(profile),
+            None => Wanted::Named(name),
+        },
+        Ask::Own(profile) => Wanted::Own(profile),
+        Ask::Unnamed => Wanted::Unnamed,
+    };
+    PolicyAsk {
+        wanted,
+        sandbox,
+        network,
+    }
+}
+
+/// Decides a run. The text for an identity that does not exist and for one that is not the caller's is the same.
+pub(crate) fn decide(
+    policy: &Policy,
+    person: &Person,
+    request: &RunRequest,
+    session: &str,
+) -> Result<Granting, Refusal> {
+    let network = network(request.network.as_deref())?;
+    let asked = ask(&request.identity, request.sandbox.as_deref(), network);
+    let decision = policy
+        .decide(&person.subject, &asked)
+        .map_err(|denial| denied(&denial))?;
+    granting(&decision, person, request, session)
+}
+
+fn network(word: Option<&str>) -> Result<Option<Network>, Refusal> {
+    let Some(word) = word else { return Ok(None) };
+    let known = [Network::None, Network::Filtered, Network::Shared]
+        .into_iter()
+        .find(|n| n.to_string() == word);
+    match known {
+        Some(network) => Ok(Some(network)),
+        None => Err(refuse(
+            FailureCode::BadRequest,
+            "--network is one of none, filtered, shared",
+        )),
+    }
+}
+
+/// A denial in words.
+pub(crate) fn denied(denial: &Denial) -> Refusal {
+    let code = match denial {
+        Denial::NotGranted => FailureCode::NotGranted,
+        Denial::NoChoice { offers } if offers.is_empty() => FailureCode::NotGranted,
+        _ => FailureCode::BadRequest,
+    };
+    let advice = match denial {
+        Denial::NotGranted => "`agent-aws identities` lists what you may use",
+        Denial::NoChoice { .. } => {
+            "name one with --as NAME or --profile NAME, or set one: agent-aws config default NAME"
+        }
+        _ => "see `agent-aws identities`",
+    };
+    advise(code, denial, advice)
+}
+
+fn granting(
+    decision: &Decision<'_>,
+    person: &Person,
+    request: &RunRequest,
+    session: &str,
+) -> Result<Granting, Refusal> {
+    let sandbox = decision.sandbox;
+    let minting = minting(decision, person, session);
+    let region = request.region.clone().or_else(|| minting.region.clone());
+    if let Some(region) = &region {
+        check_region(region)?;
+    }
+    let source = match &decision.identity {
+        Granted::Policy(_, source) => Some(open_source(&source.kind)?),
+        Granted::Own { .. } => None,
+    };
+    let role = minting.role.clone().unwrap_or_default();
+    let aliases = match &decision.identity {
+        Granted::Policy(identity, _) => identity.aliases.clone(),
+        Granted::Own { .. } => vec![],
+    };
+    let grant = Grant {
+        session: session.into(),
+        identity: decision.identity.to_string(),
+        facts: facts(&minting, decision),
+        aliases,
+        access: minting.access.clone(),
+        region,
+        sandbox: sandbox.name.clone(),
+        network: decision.network,
+        nesting: sandbox.nesting,
+        waived: sandbox.waive.iter().map(ToString::to_string).collect(),
+        rw_paths: sandbox
+            .rw_paths
+            .iter()
+            .map(|p| p.resolve(&person.caller.home))
+            .collect(),
+    };
+    Ok(Granting {
+        grant,
+        minting,
+        source,
+        role,
+    })
+}
+
+fn minting(decision: &Decision<'_>, person: &Person, session: &str) -> Minting {
+    let session_name = session_name(&person.caller.login, session);
+    match &decision.identity {
+        Granted::Policy(identity, source) => {
+            let full = identity.attribution == Attribution::Full;
+            let SourceKind::ProfileFile { profile, .. } = &source.kind;
+            Minting {
+                identity: identity.name.clone(),
+                source: SourceCredentials::ProfileFile {
+                    profile: profile.clone(),
+                },
+                role: Some(identity.role.as_str().to_string()),
+                external_id: identity.external_id.clone(),
+                region: identity.region.clone().or_else(|| source.region.clone()),
+                sts_endpoint: source.sts_endpoint.clone(),
+                lifetime: Lifetime {
+                    duration: u32::try_from(identity.duration.as_secs()).unwrap_or(3600),
+                },
+                session_name,
+                source_identity: full.then(|| aws_name(&person.caller.login)),
+                tags: if full {
+                    tags(person, identity.name.as_str(), session)
+                } else {
+                    vec![]
+                },
+                access: identity.access.to_string(),
+                deny_actions: identity.deny_actions.clone(),
+                may_assume: identity.may_assume.clone(),
+            }
+        }
+        Granted::Own { profile } => Minting {
+            identity: format!("own:{profile}"),
+            source: SourceCredentials::Own {
+                profile: (*profile).to_string(),
+            },
+            role: None,
+            external_id: None,
+            region: None,
+            sts_endpoint: None,
+            lifetime: Lifetime { duration: OWN_DURATION },
+            session_name,
+            source_identity: None,
+            tags: vec![],
+            access: "full".into(),
+            deny_actions: vec![],
+            may_assume: vec!["*".into()],
+        },
+    }
+}
+
+/// Session tags of attribution = "full".
+fn tags(person: &Person, identity: &str, session: &str) -> Vec<(String, String)> {
+    vec![
+        ("agent-aws:user".into(), aws_name(&person.caller.login)),
+        ("agent-aws:identity".into(), aws_name(identity)),
+        ("agent-aws:session".into(), session.into()),
+    ]
+}
+
+/// Only what STS admits in a SourceIdentity, a session name and a tag: `[\w+=,.@-]`.
+fn aws_name(text: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = text.chars().map(plain).take(64).collect();
+    if name.len() < 2 { format!("{name}__") } else { name }
+}
+
+/// `RoleSessionName`, 2 to 64 characters: the login name and the session id.
+fn session_name(login: &str, session: &str) -> String {
+    let room = 64usize.saturating_sub(session.len() + 1);
+    let login: String = aws_name(login).chars().take(room).collect();
+    format!("{login}-{session}")
+}
+
+fn check_region(region: &str) -> Result<(), Refusal> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match (1..=32).contains(&region.len()) && region.chars().all(plain) {
+        true => Ok(()),
+        false => Err(refuse(FailureCode::BadRequest, "--region is no AWS region")),
+    }
+}
+
+fn open_source(kind: &SourceKind) -> Result<SourceFile, Refusal> {
+    let SourceKind::ProfileFile { path, .. } = kind;
+    let advice = "ask your administrator: the source of this identity is not usable";
+    let fail = |what: String| advise(FailureCode::Credentials, format_args!("source: {what}"), advice);
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let directory = open_directory_of_root(parent).map_err(fail)?;
+    let file = SourceFile {
+        directory,
+        path: path.clone(),
+    };
+    file.open().map_err(fail)?;
+    Ok(file)
+}
+
+fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
+    let mut rows = vec![("access".to_string(), minting.access.clone())];
+    match &decision.identity {
+        Granted::Policy(identity, source) => {
+            rows.push(("role".into(), identity.role.as_str().into()));
+            rows.push(("source".into(), format!("system ({})", source.name)));
+            rows.push(("duration".into(), format!("{} s", minting.lifetime.duration)));
+            let sent = if minting.source_identity.is_some() {
+                "full (SourceIdentity and tags)"
+            } else {
+                "name"
+            };
+            rows.push(("attribution".into(), sent.into()));
+        }
+        Granted::Own { profile } => rows.push(("source".into(), format!("own (AWS profile {profile})"))),
+    }
+    for (name, list) in [("denied", &minting.deny_actions), ("may assume", &minting.may_assume)] {
+        if !list.is_empty() {
+            rows.push((name.into(), list.join(", ")));
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_for_aws_hold_only_what_sts_admits() {
+        assert_eq!(aws_name("jo smith/../x"), "jo_smith_.._x");
+        assert_eq!(aws_name(""), "__");
+        let name = session_name(&"x".repeat(200), "0011223344556677");
+        assert_eq!(name.len(), 64);
+        assert!(name.ends_with("-0011223344556677"));
+    }
+
+    #[test]
+    fn the_text_for_a_denied_and_for_an_unknown_identity_is_one_constant() {
+        let refusal = denied(&Denial::NotGranted);
+        assert_eq!(refusal.code, FailureCode::NotGranted);
+        assert!(!refusal.text.contains('`'));
+    }
+}

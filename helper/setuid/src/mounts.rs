@@ -1,0 +1,63 @@
+//! Watching the sandbox's mounts: one that a process outside makes vanish (by renaming what it covers) would leave the
+//! agent with more than the plan says.
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use agent_aws_protocol::{FailureCode, Refusal};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use crate::refusal::refuse;
+
+/// The mounts of a sandbox as they were when it began.
+#[derive(Debug)]
+pub(crate) struct Mounts {
+    table: OwnedFd,
+    planned: BTreeSet<u64>,
+}
+
+impl Mounts {
+    /// Remembers the mounts that the process `pid` sees.
+    pub(crate) fn of(pid: i32) -> Result<Self, Refusal> {
+        let fail = |e: rustix::io::Errno| refuse(FailureCode::Kernel, format_args!("the sandbox's mount table: {e}"));
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let table = openat(CWD, format!("/proc/{pid}/mountinfo"), flags, Mode::empty()).map_err(fail)?;
+        let planned = read(&table).map_err(fail)?;
+        if planned.is_empty() {
+            return Err(refuse(FailureCode::Kernel, "the sandbox has no mounts"));
+        }
+        Ok(Self { table, planned })
+    }
+
+    /// Whether every planned mount is still there. More may have come, in a nested sandbox of the agent's.
+    pub(crate) fn all_there(&self) -> bool {
+        read(&self.table).is_ok_and(|now| self.planned.is_subset(&now))
+    }
+}
+
+impl AsFd for Mounts {
+    /// POLLPRI tells that the table changed (proc_pid_mountinfo(5)).
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.table.as_fd()
+    }
+}
+
+/// Ids of all mounts: the first field of each line.
+fn read(table: &OwnedFd) -> Result<BTreeSet<u64>, rustix::io::Errno> {
+    let mut text = Vec::new();
+    let mut buffer = [0u8; 8192];
+    rustix::fs::seek(table, rustix::fs::SeekFrom::Start(0))?;
+    loop {
+        match rustix::io::read(table, &mut buffer)? {
+            0 => break,
+            n => text.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+    let id = |line: &[u8]| {
+        std::str::from_utf8(line.split(|b| *b == b' ').next()?)
+            .ok()?
+            .parse()
+            .ok()
+    };
+    Ok(text.split(|b| *b == b'\n').filter_map(id).collect())
+}

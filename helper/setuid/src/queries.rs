@@ -1,0 +1,137 @@
+//! Questions that start nothing: what may I use, what runs, why not, is the installation right.
+
+use agent_aws_policy::{Network, Policy};
+use agent_aws_protocol::{Channel, FailureCode, HelperToCli, IdentityOffer, PolicyQuestion, Refusal};
+
+use crate::audit::Audit;
+use crate::decide::{ask, denied};
+use crate::entry::Entered;
+use crate::policy_files::PolicyFiles;
+use crate::record::Records;
+use crate::refusal::{broken, refuse};
+use crate::subject::{self, Person};
+
+/// Largest piece of text in one message, in bytes.
+const PIECE: usize = 16 * 1024;
+
+/// Sends text in pieces, then the end.
+pub(crate) fn say(cli: &Channel, text: &str) -> Result<(), Refusal> {
+    let mut piece = String::new();
+    for line in text.split_inclusive('\n') {
+        if piece.len() + line.len() > PIECE {
+            send(cli, &HelperToCli::Text(std::mem::take(&mut piece)))?;
+        }
+        piece.extend(line.chars().take(PIECE / 4));
+    }
+    send(cli, &HelperToCli::Text(piece))?;
+    send(cli, &HelperToCli::Done)
+}
+
+fn send(cli: &Channel, message: &HelperToCli) -> Result<(), Refusal> {
+    cli.send(message).map_err(|e| broken("agent-aws", e))
+}
+
+fn person_and_policy(entered: &Entered) -> Result<(Person, Policy), Refusal> {
+    let person = subject::resolve(entered)?;
+    let policy = PolicyFiles::find(&entered.mode)?.read()?;
+    Ok((person, policy))
+}
+
+/// `agent-aws identities`.
+pub(crate) fn identities(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
+    let (person, policy) = person_and_policy(entered)?;
+    let offers = policy.offers(&person.subject).into_iter().map(|offer| {
+        let identity = match &offer.identity {
+            agent_aws_policy::Offered::Policy(identity) => Some(*identity),
+            _ => None,
+        };
+        IdentityOffer {
+            name: offer.identity.to_string(),
+            role: identity.map(|i| i.role.as_str().to_string()),
+            access: identity.map_or("full".into(), |i| i.access.to_string()),
+            sandboxes: offer.sandboxes.iter().map(|s| s.name.clone()).collect(),
+        }
+    });
+    send(cli, &HelperToCli::Identities(offers.collect()))?;
+    send(cli, &HelperToCli::Done)
+}
+
+/// `agent-aws sessions`: the caller's own; everybody's for root.
+pub(crate) fn sessions(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
+    let rows = records(entered)?.rows(own_only(entered))?;
+    send(cli, &HelperToCli::Sessions(rows))?;
+    send(cli, &HelperToCli::Done)
+}
+
+/// `agent-aws stop ID`.
+pub(crate) fn stop(entered: &Entered, cli: &Channel, id: &str) -> Result<(), Refusal> {
+    match records(entered)?.stop(id, own_only(entered))? {
+        true => send(cli, &HelperToCli::Done),
+        false => Err(refuse(
+            FailureCode::BadRequest,
+            "there is no such session of yours: see `agent-aws sessions`",
+        )),
+    }
+}
+
+fn own_only(entered: &Entered) -> Option<u32> {
+    (!entered.root_caller).then_some(entered.caller.uid)
+}
+
+fn records(entered: &Entered) -> Result<Records, Refusal> {
+    let home = match entered.mode.is_privileged() {
+        true => std::path::PathBuf::new(),
+        false => subject::resolve(entered)?.caller.home,
+    };
+    Records::open(&entered.mode, &home)
+}
+
+/// `agent-aws policy explain`: rules that apply to the caller; all of them for root.
+pub(crate) fn policy(entered: &Entered, cli: &Channel, question: &PolicyQuestion) -> Result<(), Refusal> {
+    let (person, policy) = person_and_policy(entered)?;
+    let asked = ask(&question.identity, question.sandbox.as_deref(), None::<Network>);
+    let explanation = policy.explain(&person.subject, &asked, entered.root_caller);
+    let mut text = match &explanation.outcome {
+        Ok(decision) => format!(
+            "granted: {} in sandbox {} (network {}), by {}\n",
+            decision.identity, decision.sandbox.name, decision.network, decision.rule
+        ),
+        Err(denial) => format!("not granted: {}\n", denied(denial).text),
+    };
+    for rule in &explanation.rules {
+        text.push_str(&format!("  {} {}: {}\n", rule.kind, rule.position, rule.verdict));
+    }
+    say(cli, &text)
+}
+
+/// `agent-aws doctor`, the side that only the helper can see.
+pub(crate) fn doctor(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
+    let mut lines = entered.installation.report();
+    let mode = if entered.mode.is_privileged() {
+        "setuid: policy binds"
+    } else {
+        "unprivileged: policy is advisory"
+    };
+    lines.push(format!("ok\tmode\t{mode}\n"));
+    let check = |what: &str, result: Result<(), Refusal>| match result {
+        Ok(()) => format!("ok\t{what}\tvalid\n"),
+        Err(refusal) => format!("fail\t{what}\t{}\n", refusal.text.escape_debug()),
+    };
+    lines.push(check(
+        "policy",
+        PolicyFiles::find(&entered.mode).and_then(|p| p.read()).map(drop),
+    ));
+    lines.push(check("audit", Audit::open(&entered.mode).map(drop)));
+    let person = subject::resolve(entered);
+    if entered.mode.is_privileged() {
+        lines.push(match person.as_ref().map(|p| p.broker) {
+            Ok(Some((uid, _))) => format!("ok\tbroker user\tuid {uid}\n"),
+            _ => format!(
+                "fail\tbroker user\t{} is missing: reinstall agent-aws\n",
+                subject::BROKER_USER
+            ),
+        });
+    }
+    lines.push(check("user database", person.map(drop)));
+    say(cli, &lines.concat())
+}

@@ -1,0 +1,178 @@
+//! Records of running sessions: who runs what, so that it can be listed, counted and stopped. No secret is in them.
+//!
+//! A record is locked as long as its session lives; one that is not locked is left over from a death and is swept.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use agent_aws_protocol::{FailureCode, Refusal, SessionRow};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+use crate::entry::Mode as Power;
+use crate::installation::open_directory_of_root;
+use crate::refusal::refuse;
+
+/// The most sessions that one uid may have at once.
+const MOST_SESSIONS: usize = 32;
+/// The largest record, in bytes.
+const MOST_BYTES: u64 = 16 * 1024;
+
+/// What a record holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Content {
+    supervisor: i32,
+    row: SessionRow,
+}
+
+/// The directory of records.
+#[derive(Debug)]
+pub(crate) struct Records {
+    directory: OwnedFd,
+}
+
+/// Our own record: locked while it is held, removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Record {
+    directory: OwnedFd,
+    name: String,
+    _lock: OwnedFd,
+}
+
+fn fail(what: impl std::fmt::Display) -> Refusal {
+    refuse(
+        FailureCode::Installation,
+        format_args!("the records of sessions: {what}"),
+    )
+}
+
+impl Records {
+    /// Opens (and makes) the directory: root's own, or in unprivileged mode one in the caller's home.
+    pub(crate) fn open(power: &Power, home: &Path) -> Result<Self, Refusal> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        if power.is_privileged() {
+            let run = open_directory_of_root(Path::new("/run")).map_err(fail)?;
+            make(&run, "agent-aws")?;
+            let ours = open_directory_of_root(Path::new("/run/agent-aws")).map_err(fail)?;
+            make(&ours, "sessions")?;
+            let directory = openat(&ours, "sessions", flags, Mode::empty()).map_err(fail)?;
+            let found = rustix::fs::fstat(&directory).map_err(fail)?;
+            if found.st_uid != 0 || found.st_mode & 0o077 != 0 {
+                return Err(fail(
+                    "/run/agent-aws/sessions is not root's own with mode 0700: remove it",
+                ));
+            }
+            return Ok(Self { directory });
+        }
+        let path: PathBuf = home.join(".local/share/agent-aws/sessions");
+        std::fs::create_dir_all(&path).map_err(|e| fail(format_args!("{}: {e}", path.display())))?;
+        let directory = openat(rustix::fs::CWD, &path, flags, Mode::empty()).map_err(fail)?;
+        Ok(Self { directory })
+    }
+
+    /// Writes our record and locks it.
+    pub(crate) fn begin(&self, row: &SessionRow) -> Result<Record, Refusal> {
+        let mine = self.all()?.into_iter().filter(|c| c.row.uid == row.uid).count();
+        if mine >= MOST_SESSIONS {
+            let text = format!("you have {mine} sessions running, which is as many as one user may have");
+            return Err(refuse(FailureCode::BadRequest, text));
+        }
+        let content = Content {
+            supervisor: std::process::id().cast_signed(),
+            row: row.clone(),
+        };
+        let bytes = postcard_bytes(&content)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.directory, &row.id, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(fail)?;
+        let mut writer = std::fs::File::from(file);
+        writer.write_all(&bytes).map_err(fail)?;
+        let directory = self.directory.try_clone().map_err(fail)?;
+        Ok(Record {
+            directory,
+            name: row.id.clone(),
+            _lock: writer.into(),
+        })
+    }
+
+    /// The sessions that live, of one uid or of all. What is left of dead ones is removed.
+    pub(crate) fn rows(&self, uid: Option<u32>) -> Result<Vec<SessionRow>, Refusal> {
+        let all = self.all()?.into_iter().map(|c| c.row);
+        Ok(all.filter(|row| uid.is_none_or(|u| u == row.uid)).collect())
+    }
+
+    /// Tells the supervisor of a session to end it; whether there was such a session for that uid.
+    pub(crate) fn stop(&self, id: &str, uid: Option<u32>) -> Result<bool, Refusal> {
+        let found = self
+            .all()?
+            .into_iter()
+            .find(|c| c.row.id == id && uid.is_none_or(|u| u == c.row.uid));
+        let Some(content) = found else { return Ok(false) };
+        let pid = Pid::from_raw(content.supervisor).ok_or_else(|| fail("a record without a process"))?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(fail)?;
+        // The number may have been reused since we read it: while the record is locked its owner lives.
+        if !self.is_locked(id) {
+            return Ok(false);
+        }
+        pidfd_send_signal(&pidfd, Signal::TERM).map_err(fail)?;
+        Ok(true)
+    }
+
+    fn all(&self) -> Result<Vec<Content>, Refusal> {
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&self.directory).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if name.starts_with('.') {
+                continue;
+            }
+            if !self.is_locked(name) {
+                let _ = unlinkat(&self.directory, name, AtFlags::empty());
+            } else if let Some(content) = self.read(name) {
+                found.push(content);
+            }
+        }
+        found.sort_by_key(|c| c.row.started);
+        Ok(found)
+    }
+
+    fn is_locked(&self, name: &str) -> bool {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&self.directory, name, flags, Mode::empty());
+        file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+    }
+
+    fn read(&self, name: &str) -> Option<Content> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&self.directory, name, flags, Mode::empty()).ok()?;
+        let mut bytes = Vec::new();
+        std::fs::File::from(file)
+            .take(MOST_BYTES)
+            .read_to_end(&mut bytes)
+            .ok()?;
+        agent_aws_protocol::decode(&bytes).ok()
+    }
+}
+
+fn make(at: &OwnedFd, name: &str) -> Result<(), Refusal> {
+    match mkdirat(at, name, Mode::RWXU) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(e) => Err(fail(e)),
+    }
+}
+
+fn postcard_bytes(content: &Content) -> Result<Vec<u8>, Refusal> {
+    let frame = agent_aws_protocol::encode(content, 0).map_err(fail)?;
+    Ok(frame
+        .get(agent_aws_protocol::Header::SIZE..)
+        .unwrap_or_default()
+        .to_vec())
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
+    }
+}

@@ -1,0 +1,420 @@
+//! Making the sandbox: open what the plan needs with the rights of whoever may, then build in new namespaces, drop, and
+//! execute init.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agent_aws_plan::{Access, Grant, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, What};
+use agent_aws_policy::Network;
+use agent_aws_protocol::{Channel, FailureCode, Refusal};
+use agent_aws_sandbox as linux;
+use agent_aws_sandbox::{Builder, Failure, Ids, KernelFacts, Listeners, Namespaces, Opened};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
+
+use crate::child::{Child, is_end};
+use crate::entry::{Entered, restore_limits};
+use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
+use crate::sys;
+
+/// How long opening the caller's paths may take: they may lie on a file server.
+const OPENING: Duration = Duration::from_secs(20);
+/// How long building may take.
+const BUILDING: Duration = Duration::from_secs(20);
+/// How long a message of init's that has begun may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Init, inside.
+const INIT: &str = "/run/agent-aws/agent-aws-init";
+
+/// A sandbox with init in it, waiting to be told what to launch.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    /// pid 1; its channel is the conversation with init.
+    pub(crate) init: Child,
+    /// The doors.
+    pub(crate) listeners: Listeners,
+}
+
+/// What a child says of one source.
+#[derive(Debug, Serialize, Deserialize)]
+enum Found {
+    Here {
+        writable: bool,
+    },
+    Missing,
+    Failed(String),
+    /// All mount points are made.
+    Done,
+}
+
+/// What the builder says.
+#[derive(Debug, Serialize, Deserialize)]
+enum Built {
+    /// Mounts stand; the listeners come along, the socket first.
+    Mounted { http: bool },
+    /// It went no further.
+    Refused(Refusal),
+}
+
+/// Builds it.
+pub(crate) fn build(entered: &Entered, plan: &Plan, grant: &Grant) -> Result<Sandbox, Refusal> {
+    let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
+    // Before anything is sent: the kernel tells the agent's process id with its first message.
+    let ours = Channel::new(ours, PATIENCE)
+        .with_credentials()
+        .map_err(|e| refuse(FailureCode::Kernel, e))?;
+    let private = plan.network != Network::Shared;
+    let facts = KernelFacts::probe(!entered.mode.is_privileged());
+    let namespaces = Namespaces {
+        network: private,
+        user: facts.user_namespace,
+    };
+    let prepared = match entered.mode.is_privileged() {
+        true => Some(prepare(entered, plan, grant, facts)?),
+        false => None,
+    };
+    let builder = Child::start(Some(namespaces), BUILDING, |report| {
+        let report = Channel::new(report, BUILDING);
+        let refusal = become_init(entered, plan, grant, facts, prepared, &report, theirs);
+        let _ = report.send(&Built::Refused(refusal));
+        125
+    });
+    let builder = builder.map_err(|e| no_namespaces(entered, &e))?;
+    let listeners = match hear(&builder) {
+        Ok(listeners) => listeners,
+        Err(refusal) => {
+            builder.end();
+            return Err(refusal);
+        }
+    };
+    let init = Child {
+        channel: ours,
+        ..builder
+    };
+    Ok(Sandbox { init, listeners })
+}
+
+fn no_namespaces(entered: &Entered, error: &std::io::Error) -> Refusal {
+    let text = format!("the kernel gave no namespaces: {error}");
+    match entered.mode.is_privileged() {
+        true => refuse(FailureCode::Kernel, text),
+        false => {
+            let advice = "unprivileged user namespaces are switched off here: install agent-aws setuid root";
+            advise(FailureCode::Kernel, text, advice)
+        }
+    }
+}
+
+/// The builder's report: mounted, then silence because init was executed.
+fn hear(builder: &Child) -> Result<Listeners, Refusal> {
+    let mut listeners = Listeners::default();
+    loop {
+        let said = match builder.channel.receive::<Built>(Some(BUILDING)) {
+            Err(e) if is_end(&e) && listeners.socket.is_some() => return Ok(listeners),
+            Err(e) => return Err(broken("setting up the sandbox", e)),
+            Ok(said) => said,
+        };
+        match said.message {
+            Built::Refused(refusal) => return Err(refusal),
+            Built::Mounted { http } => {
+                let mut descriptors = said.descriptors.into_iter();
+                listeners.socket = descriptors.next();
+                listeners.http = if http { descriptors.next() } else { None };
+            }
+        }
+    }
+}
+
+/// Detached trees for the sources, and what to do with them.
+struct Prepared {
+    trees: Vec<Option<OwnedFd>>,
+    lowered: linux::Lowered,
+}
+
+/// Opens everything, holds it against the plan's bounds, clones the mounts and lowers the plan.
+fn prepare(entered: &Entered, plan: &Plan, grant: &Grant, facts: KernelFacts) -> Result<Prepared, Refusal> {
+    let opened = open_all(entered, plan)?;
+    let mut kinds = Vec::new();
+    let mut trees = Vec::new();
+    for (index, (source, found)) in plan.sources.iter().zip(opened).enumerate() {
+        let kind = match &found.descriptor {
+            Some(fd) => linux::kind_of(fd.as_fd()).map_err(|e| unusable(source, &e))?,
+            None => Kind::Missing,
+        };
+        check(plan, grant, SourceId(index), &found, &kind)?;
+        let mounted = matches!(kind, Kind::Directory | Kind::File);
+        trees.push(match found.descriptor {
+            Some(fd) if mounted => Some(linux::clone_tree(fd.as_fd(), &source.path).map_err(kernel)?),
+            _ => None,
+        });
+        kinds.push(kind);
+    }
+    let lowered = linux::lower(plan, &kinds, &facts).map_err(kernel)?;
+    Ok(Prepared { trees, lowered })
+}
+
+fn unusable(source: &Source, failure: &Failure) -> Refusal {
+    refuse(
+        FailureCode::BadRequest,
+        format_args!("`{}`: {failure}", source.path.display().to_string().escape_debug()),
+    )
+}
+
+/// What was opened must be what policy allows: the kernel says where it really is.
+fn check(plan: &Plan, grant: &Grant, id: SourceId, found: &Opened, kind: &Kind) -> Result<(), Refusal> {
+    let Some(source) = plan.sources.get(id.0) else {
+        return Ok(());
+    };
+    let shown = source.path.display().to_string().escape_debug().to_string();
+    let Some(fd) = &found.descriptor else {
+        return match source.required && source.opener == Opener::Caller {
+            true => Err(refuse(
+                FailureCode::BadRequest,
+                format_args!("`{shown}` does not exist"),
+            )),
+            false => Ok(()),
+        };
+    };
+    if source.opener != Opener::Caller {
+        return Ok(());
+    }
+    let real = linux::real_path(fd.as_fd()).map_err(kernel)?;
+    plan.check_real(id, &real, grant).map_err(unplannable)?;
+    let here = plan.intents.iter().find(|i| matches!(i.what, What::Bind(s) if s == id));
+    match here.map(|i| (&i.origin, i.access)) {
+        Some((Origin::Project, _)) if *kind != Kind::Directory => Err(refuse(
+            FailureCode::BadRequest,
+            format_args!("the project `{shown}` is no directory"),
+        )),
+        Some((Origin::Project | Origin::Caller(_), Access::Write)) if !found.writable => {
+            let text = format!("you cannot write to `{shown}`");
+            Err(advise(
+                FailureCode::BadRequest,
+                text,
+                "choose another project with --project DIR, or use --ro",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens every source with the rights that it says.
+fn open_all(entered: &Entered, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
+    let theirs = match entered.mode.is_privileged() {
+        true => open_as_caller(&entered.caller, plan)?,
+        false => open_here(plan)?,
+    };
+    let mut theirs = theirs.into_iter();
+    let mut opened = Vec::new();
+    for source in &plan.sources {
+        opened.push(match source.opener {
+            Opener::Root => linux::open_source(source).map_err(kernel)?,
+            Opener::Caller => theirs
+                .next()
+                .ok_or_else(|| installation("a source is missing", "report this"))?,
+            Opener::Ours => {
+                let name = source.path.to_str().unwrap_or_default();
+                Opened {
+                    descriptor: Some(entered.installation.program(name)?),
+                    writable: false,
+                }
+            }
+        });
+    }
+    Ok(opened)
+}
+
+fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
+    plan.sources.iter().filter(|s| s.opener == Opener::Caller)
+}
+
+/// Without privilege this process has the caller's rights and no others.
+fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
+    let opened: Result<Vec<Opened>, Failure> = callers(plan).map(linux::open_source).collect();
+    let opened = opened.map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    make_mount_points(plan, &opened).map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    Ok(opened)
+}
+
+/// In a child with all of the caller's ids: what root may not open (FUSE, root_squash) the caller may, what the caller
+/// may not open stays closed, and a file server that hangs hangs only the child.
+fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
+    let child = Child::start(None, OPENING, |socket| {
+        let channel = Channel::new(socket, OPENING);
+        match become_permanently(caller).and_then(|()| tell_opened(plan, &channel)) {
+            Ok(()) => 0,
+            Err(e) => {
+                let _ = channel.send(&Found::Failed(e.to_string()));
+                1
+            }
+        }
+    });
+    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
+    let opened = receive_opened(plan, &child);
+    child.end();
+    opened
+}
+
+fn become_permanently(caller: &Ids) -> Result<(), Failure> {
+    linux::become_permanently(caller)
+}
+
+fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {
+    let mut opened = Vec::new();
+    loop {
+        let said = child
+            .channel
+            .receive::<Found>(Some(OPENING))
+            .map_err(|e| broken("opening your files", e))?;
+        match said.message {
+            Found::Here { writable } if opened.len() < plan.sources.len() => {
+                opened.push(Opened {
+                    descriptor: said.descriptors.into_iter().next(),
+                    writable,
+                });
+            }
+            Found::Missing if opened.len() < plan.sources.len() => {
+                opened.push(Opened {
+                    descriptor: None,
+                    writable: false,
+                });
+            }
+            Found::Done => return Ok(opened),
+            Found::Failed(text) => return Err(refuse(FailureCode::BadRequest, text)),
+            _ => return Err(installation("more files were opened than asked for", "report this")),
+        }
+    }
+}
+
+/// In the child: opens, makes mount points, tells.
+fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
+    let fail = |e| Failure::plain("opening your files", e);
+    let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
+    make_mount_points(plan, &opened)?;
+    for found in &opened {
+        match &found.descriptor {
+            Some(fd) => channel
+                .send_with(
+                    &Found::Here {
+                        writable: found.writable,
+                    },
+                    &[fd.as_fd()],
+                )
+                .map_err(fail)?,
+            None => channel.send(&Found::Missing).map_err(fail)?,
+        }
+    }
+    channel.send(&Found::Done).map_err(fail)
+}
+
+fn make_mount_points(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
+    let indices: Vec<usize> = (0..plan.sources.len())
+        .filter(|i| plan.sources.get(*i).is_some_and(|s| s.opener == Opener::Caller))
+        .collect();
+    let at = |id: SourceId| {
+        let place = indices.iter().position(|i| *i == id.0)?;
+        opened.get(place)?.descriptor.as_ref()
+    };
+    for point in &plan.mount_points {
+        let (Some(home), Some(what)) = (at(point.home), at(point.source)) else {
+            continue;
+        };
+        let file = linux::kind_of(what.as_fd())? == Kind::File;
+        make_one(home, point, file)?;
+    }
+    Ok(())
+}
+
+fn make_one(home: &OwnedFd, point: &MountPoint, file: bool) -> Result<(), Failure> {
+    linux::prepare_mount_point(home.as_fd(), point, file)
+}
+
+/// In the new namespaces. Returns only with what kept it from becoming init.
+fn become_init(
+    entered: &Entered,
+    plan: &Plan,
+    grant: &Grant,
+    facts: KernelFacts,
+    prepared: Option<Prepared>,
+    report: &Channel,
+    channel: OwnedFd,
+) -> Refusal {
+    let prepared = match prepared {
+        Some(prepared) => Ok(prepared),
+        None => map_ids(&entered.caller)
+            .map_err(kernel)
+            .and_then(|()| prepare(entered, plan, grant, facts)),
+    };
+    match prepared.and_then(|p| finish(entered, plan, p, report, &channel)) {
+        Ok(never) => match never {},
+        Err(refusal) => refusal,
+    }
+}
+
+fn finish(
+    entered: &Entered,
+    plan: &Plan,
+    prepared: Prepared,
+    report: &Channel,
+    channel: &OwnedFd,
+) -> Result<std::convert::Infallible, Refusal> {
+    let owner = (entered.caller.uid, entered.caller.gid);
+    // Modes are said where they matter; the mask would only take from them.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let listeners = Builder::new(prepared.trees, owner)
+        .apply(&prepared.lowered.ops)
+        .map_err(kernel)?;
+    let doors: Vec<_> = listeners
+        .socket
+        .iter()
+        .chain(listeners.http.iter())
+        .map(AsFd::as_fd)
+        .collect();
+    let told = report.send_with(
+        &Built::Mounted {
+            http: listeners.http.is_some(),
+        },
+        &doors,
+    );
+    told.map_err(|e| broken("the helper", e))?;
+    // Opened beneath the new root, where Landlock's rules cover it.
+    let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let init = init.map_err(|e| kernel(Failure::os("opening", Path::new(INIT), e)))?;
+    linux::become_permanently(&entered.caller).map_err(kernel)?;
+    let death = set_parent_process_death_signal(Some(Signal::KILL));
+    death.map_err(|e| kernel(Failure::plain("PDEATHSIG", e)))?;
+    restore_limits(&entered.limits);
+    sys::duplicate_to(channel.as_fd(), sys::CHANNEL).map_err(|e| kernel(Failure::plain("init's channel", e)))?;
+    let mut arguments = vec![CString::from(c"agent-aws-init")];
+    for argument in &plan.command {
+        let argument = CString::new(argument.as_slice());
+        arguments.push(argument.map_err(|_| refuse(FailureCode::BadRequest, "an argument contains a NUL byte"))?);
+    }
+    linux::restrict(&prepared.lowered.fence).map_err(kernel)?;
+    let error = sys::execute(init.as_fd(), &arguments, &[]);
+    Err(kernel(Failure::os(
+        "executing",
+        &PathBuf::from(OsStr::from_bytes(INIT.as_bytes())),
+        error,
+    )))
+}
+
+/// The user namespace of unprivileged mode knows the caller's ids and no others. setgroups is denied first, or a group
+/// that only takes rights away could be dropped (CVE-2014-8989).
+fn map_ids(caller: &Ids) -> Result<(), Failure> {
+    // /proc/self of a process that is not dumpable is root's. Nothing in this one is more than the caller's own.
+    let dumpable = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
+    dumpable.map_err(|e| Failure::plain("PR_SET_DUMPABLE", e))?;
+    for (file, content) in [
+        ("/proc/self/setgroups", "deny".to_string()),
+        ("/proc/self/uid_map", format!("{0} {0} 1", caller.uid)),
+        ("/proc/self/gid_map", format!("{0} {0} 1", caller.gid)),
+    ] {
+        std::fs::write(file, content).map_err(|e| Failure::os("writing", Path::new(file), e))?;
+    }
+    linux::not_dumpable()
+}

@@ -1,0 +1,158 @@
+//! Who the caller is, by the user database.
+//!
+//! The database may be a module that talks to the network, so it is asked in a child without privilege and under a
+//! deadline: no foreign code runs as root.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent_aws_plan::Caller;
+use agent_aws_policy::{Group, Subject};
+use agent_aws_protocol::{Channel, FailureCode, Refusal};
+use agent_aws_sandbox::{Ids, become_permanently};
+use nix::unistd::{Gid, Uid, User, getgrouplist};
+use serde::{Deserialize, Serialize};
+
+use crate::child::Child;
+use crate::entry::Entered;
+use crate::refusal::{advise, installation, refuse};
+
+/// How long the user database may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The unprivileged id that asks ("nobody").
+const NOBODY: u32 = 65534;
+/// The most supplementary groups that are looked up by name.
+const MOST_GROUPS: usize = 1024;
+
+/// The user under which brokers of system sources run.
+pub(crate) const BROKER_USER: &str = "_agent-aws";
+
+/// What the database says.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Answer {
+    login: Option<String>,
+    home: Vec<u8>,
+    shell: Vec<u8>,
+    process_groups: Vec<(u32, Option<String>)>,
+    database_groups: Vec<(u32, Option<String>)>,
+    broker: Option<(u32, u32)>,
+}
+
+/// The caller, as policy and plan see them.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    /// For policy.
+    pub(crate) subject: Subject,
+    /// For the plan.
+    pub(crate) caller: Caller,
+    /// Uid and gid of [`BROKER_USER`], if there is one.
+    pub(crate) broker: Option<(u32, u32)>,
+}
+
+/// Asks the database about the caller.
+pub(crate) fn resolve(entered: &Entered) -> Result<Person, Refusal> {
+    let (uid, gid) = (entered.caller.uid, entered.caller.gid);
+    let groups = match &entered.caller.groups {
+        Some(groups) => groups.clone(),
+        None => rustix::process::getgroups()
+            .unwrap_or_default()
+            .iter()
+            .map(|g| g.as_raw())
+            .collect(),
+    };
+    let privileged = entered.mode.is_privileged();
+    let child = Child::start(None, DEADLINE, |socket| {
+        if privileged {
+            let nobody = Ids {
+                uid: NOBODY,
+                gid: NOBODY,
+                groups: Some(vec![]),
+            };
+            if become_permanently(&nobody).is_err() {
+                return 1;
+            }
+        }
+        match Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)) {
+            Ok(()) => 0,
+            Err(_) => 1,
+        }
+    });
+    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
+    let answer = child.channel.receive::<Answer>(Some(DEADLINE));
+    child.end();
+    let answer = answer
+        .map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?
+        .message;
+    person(uid, gid, answer)
+}
+
+fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {
+    use std::os::unix::ffi::OsStringExt;
+    let path = |bytes: Vec<u8>| PathBuf::from(std::ffi::OsString::from_vec(bytes));
+    let home = path(answer.home);
+    if answer.login.is_none() || !home.is_absolute() || home.parent().is_none() {
+        let text = format!("uid {uid} has no entry in the user database, or no home directory");
+        return Err(advise(FailureCode::BadRequest, text, "ask your administrator for one"));
+    }
+    let named = |list: Vec<(u32, Option<String>)>| list.into_iter().map(|(gid, name)| Group { gid, name }).collect();
+    let login = answer.login.clone().unwrap_or_default();
+    Ok(Person {
+        subject: Subject {
+            uid,
+            login: answer.login,
+            process_groups: named(answer.process_groups),
+            database_groups: named(answer.database_groups),
+        },
+        caller: Caller {
+            uid,
+            gid,
+            login,
+            home,
+            shell: path(answer.shell),
+        },
+        broker: answer.broker,
+    })
+}
+
+/// In the child.
+fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
+    use std::os::unix::ffi::OsStrExt;
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    let name = |g: u32| {
+        nix::unistd::Group::from_gid(Gid::from_raw(g))
+            .ok()
+            .flatten()
+            .map(|g| g.name)
+    };
+    let named = |list: Vec<u32>| list.into_iter().take(MOST_GROUPS).map(|g| (g, name(g))).collect();
+    let mut process: Vec<u32> = groups.to_vec();
+    process.push(gid);
+    process.sort_unstable();
+    process.dedup();
+    let database = user.as_ref().and_then(|u| {
+        let login = CString::new(u.name.as_str()).ok()?;
+        let list = getgrouplist(&login, u.gid).ok()?;
+        Some(list.into_iter().map(Gid::as_raw).collect::<Vec<u32>>())
+    });
+    let broker = User::from_name(BROKER_USER)
+        .ok()
+        .flatten()
+        .map(|u| (u.uid.as_raw(), u.gid.as_raw()));
+    let (login, home, shell) = match user {
+        Some(u) => (
+            Some(u.name),
+            u.dir.as_os_str().as_bytes().to_vec(),
+            u.shell.as_os_str().as_bytes().to_vec(),
+        ),
+        None => (None, vec![], vec![]),
+    };
+    Answer {
+        login,
+        home,
+        shell,
+        process_groups: named(process),
+        database_groups: named(database.unwrap_or_default()),
+        broker,
+    }
+}

@@ -1,0 +1,423 @@
+//! Supervise: what the helper becomes once the session runs. It waits; any death ends the session.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use agent_aws_protocol::{
+    BrokerToHelper, Channel, CliToHelper, EnvVar, Exit, FailureCode, HelperToBroker, HelperToCli, HelperToInit,
+    InitToHelper, Refusal, Started, state,
+};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+use crate::audit::Audit;
+use crate::child::Child;
+use crate::mounts::Mounts;
+use crate::refusal::{advise, broken, refuse};
+use crate::renew::Renewal;
+use crate::sandbox::Sandbox;
+
+/// How long the first mint may take.
+const FIRST_MINT: Duration = Duration::from_secs(60);
+/// How long the agent's process and the terminal may take.
+const LAUNCH: Duration = Duration::from_secs(20);
+/// Number of the capability in the agent: at least 100, or node drops it.
+pub(crate) const DOOR: i32 = 100;
+
+/// Everything a running session consists of.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) cli: Channel,
+    pub(crate) init: Child,
+    pub(crate) broker: Child,
+    pub(crate) audit: Audit,
+    pub(crate) renewal: Renewal,
+    pub(crate) started: Started,
+    /// Whether the agent waits for the first mint.
+    pub(crate) wait: bool,
+    pub(crate) mounts: Mounts,
+    stop: SignalFd,
+    state: state::State,
+    group: Option<i32>,
+    minted: bool,
+    since: Instant,
+}
+
+/// How a session came to its end.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The agent ended.
+    Agent(Exit),
+    /// We ended it, or it never ran.
+    Refused(Refusal),
+    /// The CLI is gone: nobody is left to tell.
+    Abandoned,
+}
+
+/// Which conversations have something to say.
+struct Ready {
+    cli: bool,
+    init: bool,
+    broker: bool,
+    stop: bool,
+    mounts: bool,
+}
+
+/// Hands the doors to the broker and the command to init. Called with privilege still there.
+pub(crate) fn launch(
+    sandbox: Sandbox,
+    broker: Child,
+    environment: Vec<EnvVar>,
+    directory: Vec<u8>,
+) -> Result<(Child, Child), Refusal> {
+    let gone = |who: &'static str| move |e| broken(who, e);
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let (serving, capability) = pair.map_err(|e| refuse(FailureCode::Kernel, format_args!("socketpair: {e}")))?;
+    let Some(socket) = &sandbox.listeners.socket else {
+        return Err(refuse(FailureCode::Kernel, "no door was made"));
+    };
+    let mut doors = vec![serving.as_fd(), socket.as_fd()];
+    doors.extend(sandbox.listeners.http.as_ref().map(AsFd::as_fd));
+    let http = sandbox.listeners.http.is_some();
+    broker
+        .channel
+        .send_with(&HelperToBroker::Doors { http }, &doors)
+        .map_err(gone("the broker"))?;
+    let message = HelperToInit::Launch {
+        environment,
+        directory,
+        door: DOOR,
+    };
+    sandbox
+        .init
+        .channel
+        .send_with(&message, &[capability.as_fd()])
+        .map_err(|e| match e {
+            agent_aws_protocol::ChannelError::Frame(_) => refuse(
+                FailureCode::BadRequest,
+                "the environment for the agent is larger than 64 KiB: pass less with --env",
+            ),
+            e => broken("init", e),
+        })?;
+    Ok((sandbox.init, broker))
+}
+
+impl Session {
+    /// A session whose init and broker were told what to do.
+    #[allow(clippy::too_many_arguments)] // each is a part of the session, named where it is made
+    pub(crate) fn new(
+        cli: Channel,
+        init: Child,
+        broker: Child,
+        audit: Audit,
+        renewal: Renewal,
+        started: Started,
+        wait: bool,
+        mounts: Mounts,
+    ) -> Result<Self, Refusal> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGTERM);
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let stop = SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))?;
+        let (state, since) = (state::State::Starting, Instant::now());
+        let session = Self {
+            cli,
+            init,
+            broker,
+            audit,
+            renewal,
+            started,
+            wait,
+            mounts,
+            stop,
+            state,
+            group: None,
+            minted: false,
+            since,
+        };
+        Ok(session)
+    }
+
+    /// Until the end.
+    pub(crate) fn run(&mut self) -> End {
+        loop {
+            let ready = match self.wait_for_something() {
+                Ok(ready) => ready,
+                Err(refusal) => return End::Refused(refusal),
+            };
+            // Init first: how the agent ended is worth more than that something else ended after it.
+            let step = self.attend(&ready);
+            match step {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
+                Err(refusal) => return End::Refused(refusal),
+            }
+        }
+    }
+
+    fn attend(&mut self, ready: &Ready) -> Result<Option<End>, Refusal> {
+        if ready.init
+            && let Some(end) = self.hear_init()?
+        {
+            return Ok(Some(end));
+        }
+        if ready.broker {
+            self.hear_broker()?;
+        }
+        if ready.cli
+            && let Some(end) = self.hear_cli()?
+        {
+            return Ok(Some(end));
+        }
+        if ready.mounts && !self.mounts.all_there() {
+            let text = "a mount of the sandbox vanished (something outside replaced what it covers)";
+            return Err(advise(
+                FailureCode::Ended,
+                text,
+                "start again; do not change protected files during a session",
+            ));
+        }
+        if ready.stop && self.was_stopped() {
+            return Err(refuse(FailureCode::Ended, "the session was stopped"));
+        }
+        Ok(None)
+    }
+
+    fn wait_for_something(&self) -> Result<Ready, Refusal> {
+        let limit = match self.state {
+            state::State::Running => None,
+            _ if self.group.is_some() && self.wait && !self.minted => Some(FIRST_MINT),
+            _ => Some(FIRST_MINT + LAUNCH),
+        };
+        let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
+        let timeout = left.map(|d| Timespec {
+            tv_sec: i64::try_from(d.as_secs()).unwrap_or(1),
+            tv_nsec: d.subsec_nanos().into(),
+        });
+        let mut fds = [
+            PollFd::new(&self.cli, PollFlags::IN),
+            PollFd::new(&self.init.channel, PollFlags::IN),
+            PollFd::new(&self.broker.channel, PollFlags::IN),
+            PollFd::new(&self.stop, PollFlags::IN),
+            PollFd::new(&self.mounts, PollFlags::PRI),
+        ];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(0) => {
+                let what = if self.group.is_some() {
+                    "the first credentials"
+                } else {
+                    "the agent's process"
+                };
+                return Err(refuse(
+                    FailureCode::Credentials,
+                    format_args!("waiting for {what} took too long"),
+                ));
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(refuse(FailureCode::Kernel, format_args!("poll: {e}"))),
+        }
+        let [cli, init, broker, stop, mounts] = fds.map(|fd| !fd.revents().is_empty());
+        Ok(Ready {
+            cli,
+            init,
+            broker,
+            stop,
+            mounts,
+        })
+    }
+
+    fn hear_init(&mut self) -> Result<Option<End>, Refusal> {
+        let said = self
+            .init
+            .channel
+            .receive::<InitToHelper>(None)
+            .map_err(|e| broken("init ended: the sandbox", e))?;
+        if !state::init_may(self.state, &said.message) {
+            return Err(refuse(FailureCode::Ended, "init said something out of turn"));
+        }
+        match said.message {
+            InitToHelper::Hello => {
+                self.group = said.pid;
+                self.ready_if_all_is()?;
+            }
+            InitToHelper::CannotExecute { errno, directory } => {
+                return Ok(Some(End::Refused(self.cannot_execute(errno, directory))));
+            }
+            InitToHelper::Stopped(signal) => self.tell_cli(&HelperToCli::Stopped(signal))?,
+            InitToHelper::Ended(exit) => return Ok(Some(End::Agent(exit))),
+        }
+        Ok(None)
+    }
+
+    fn cannot_execute(&self, errno: i32, directory: bool) -> Refusal {
+        let error = std::io::Error::from_raw_os_error(errno);
+        let command = self.renewal.command.escape_debug().to_string();
+        if directory {
+            return refuse(
+                FailureCode::BadRequest,
+                format_args!("the working directory cannot be entered: {error}"),
+            );
+        }
+        match errno {
+            libc::ENOENT | libc::ENOTDIR => {
+                let advice =
+                    "it must lie in a system directory, the project, or the agent's home (`agent-aws run --explain`)";
+                advise(
+                    FailureCode::CommandNotFound,
+                    format_args!("`{command}` is not there inside the sandbox"),
+                    advice,
+                )
+            }
+            _ => refuse(
+                FailureCode::CommandNotExecutable,
+                format_args!("`{command}` cannot be executed: {error}"),
+            ),
+        }
+    }
+
+    /// The agent begins when its process waits and, unless told otherwise, credentials are there.
+    fn ready_if_all_is(&mut self) -> Result<(), Refusal> {
+        let Some(group) = self.group else { return Ok(()) };
+        if self.state != state::State::Starting || (self.wait && !self.minted) {
+            return Ok(());
+        }
+        self.state = state::State::Ready;
+        self.tell_cli(&HelperToCli::Started(self.started.clone()))?;
+        self.tell_cli(&HelperToCli::Ready { group })
+    }
+
+    fn hear_broker(&mut self) -> Result<(), Refusal> {
+        let said = self
+            .broker
+            .channel
+            .receive::<BrokerToHelper>(None)
+            .map_err(|e| broken("the broker ended", e))?;
+        if !state::broker_may(self.state, &said.message) {
+            return Err(refuse(FailureCode::Ended, "the broker said something out of turn"));
+        }
+        match said.message {
+            BrokerToHelper::Minted(session) => {
+                let event = if self.minted { "refresh" } else { "issue" };
+                let fields: [crate::audit::Field<'_>; 4] = [
+                    ("arn", &session.arn),
+                    ("account", &session.account),
+                    ("access_key_id", &session.access_key_id),
+                    ("expires", &session.expires),
+                ];
+                self.audit.record(event, &fields)?;
+                self.started.account = Some(session.account);
+                self.started.arn = Some(session.arn);
+                self.started.expires = Some(session.expires);
+                if !self.minted {
+                    for note in session.notes {
+                        self.tell_cli(&HelperToCli::Notice(note))?;
+                    }
+                }
+                self.minted = true;
+                self.ready_if_all_is()
+            }
+            BrokerToHelper::Failed { cause, retry } => {
+                let event = if self.minted {
+                    "refresh-failure"
+                } else {
+                    "issue-failure"
+                };
+                self.audit.record(event, &[("cause", &cause)])?;
+                if self.wait && !self.minted {
+                    let text = format!("no credentials for `{}`: {cause}", self.started.identity);
+                    let advice = "`--no-wait` starts the agent all the same";
+                    return Err(advise(
+                        FailureCode::Credentials,
+                        text,
+                        if retry.is_some() { advice } else { "" },
+                    ));
+                }
+                Ok(())
+            }
+            BrokerToHelper::Renew => self.renew(),
+        }
+    }
+
+    fn renew(&mut self) -> Result<(), Refusal> {
+        let gone = |e| broken("the broker", e);
+        match self.renewal.decide() {
+            Ok(source) => {
+                let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
+                self.broker
+                    .channel
+                    .send_with(&HelperToBroker::Renewed, &descriptors)
+                    .map_err(gone)
+            }
+            Err(why) => {
+                self.audit.record("revoked", &[("cause", &why)])?;
+                self.broker.channel.send(&HelperToBroker::Revoked { why }).map_err(gone)
+            }
+        }
+    }
+
+    fn hear_cli(&mut self) -> Result<Option<End>, Refusal> {
+        let Ok(said) = self.cli.receive::<CliToHelper>(None) else {
+            return Ok(Some(End::Abandoned));
+        };
+        if !state::cli_may(self.state, &said.message) || !said.descriptors.is_empty() {
+            return Err(refuse(FailureCode::Ended, "agent-aws said something out of turn"));
+        }
+        match said.message {
+            CliToHelper::Begin => {
+                self.state = state::State::Running;
+                self.tell_init(&HelperToInit::Begin)?;
+            }
+            // Before the agent begins, a signal is for the run as a whole.
+            CliToHelper::Signal(_) if self.state != state::State::Running && self.group.is_none() => {
+                return Ok(Some(End::Abandoned));
+            }
+            CliToHelper::Signal(number) => self.tell_init(&HelperToInit::Signal(number))?,
+            CliToHelper::Request(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// SIGTERM counts from root (`agent-aws stop`), and without privilege from the caller.
+    fn was_stopped(&self) -> bool {
+        let us = rustix::process::geteuid().as_raw();
+        while let Ok(Some(signal)) = self.stop.read_signal() {
+            if signal.ssi_uid == us {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn tell_cli(&self, message: &HelperToCli) -> Result<(), Refusal> {
+        self.cli.send(message).map_err(|e| broken("agent-aws", e))
+    }
+
+    /// An init that is gone is heard of through its own channel.
+    fn tell_init(&self, message: &HelperToInit) -> Result<(), Refusal> {
+        match self.init.channel.send(message) {
+            Ok(()) | Err(agent_aws_protocol::ChannelError::Closed) => Ok(()),
+            Err(e) => Err(broken("init", e)),
+        }
+    }
+
+    /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
+    pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
+        self.init.end();
+        self.broker.end();
+        drop(record);
+        let how = match &end {
+            End::Agent(Exit::Code(code)) => format!("exit {code}"),
+            End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),
+            End::Refused(refusal) => refusal.text.clone(),
+            End::Abandoned => "agent-aws was gone".into(),
+        };
+        let _ = self.audit.record("end", &[("how", &how)]);
+        let _ = match end {
+            End::Agent(exit) => self.cli.send(&HelperToCli::Ended(exit)),
+            End::Refused(refusal) => self.cli.send(&HelperToCli::Refused(refusal)),
+            End::Abandoned => Ok(()),
+        };
+    }
+}
