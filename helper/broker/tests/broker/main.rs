@@ -13,4 +13,4 @@ mod minting;
 mod own;
 mod refresh;
 mod scene;
-mod tmp_tls;
+mod tls;
