@@ -80,13 +80,14 @@ impl Cause {
 
     /// The caller's own configuration gave nothing.
     pub(crate) fn own(profile: &str, error: &CredentialsError) -> Self {
-        let chain = chain(error);
+        // The outermost error only says that there was one.
+        let chain = error.source().map_or_else(|| "it has none".into(), chain);
         let text = format!("AWS profile '{profile}' gives no credentials: {chain}");
         let lower = chain.to_lowercase();
         if lower.contains("dispatch failure") || lower.contains("timed out") {
             return Self::passing(text);
         }
-        if lower.contains("sso") && (lower.contains("expired") || lower.contains("token")) {
+        if lower.contains("sso") && ["expired", "token", "cache"].iter().any(|w| lower.contains(w)) {
             return Self::denied(format!("{text}; sign in: aws sso login --profile {profile}"));
         }
         if lower.contains("login") {

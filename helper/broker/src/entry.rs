@@ -62,7 +62,8 @@ pub(crate) fn check() -> Result<(), Cause> {
         .map_err(|e| Cause::last(format!("cannot raise the limit of open files: {e}")))
 }
 
-/// Ends the process at once, with every child that a credential_process left in our group.
+/// Ends the process at once, with every child that a credential_process left in our group. Without such programs the
+/// filter has no kill, and nobody to be killed.
 pub(crate) fn end() -> ! {
     if rustix::process::getpgrp() == rustix::process::getpid() {
         let _ = rustix::process::kill_current_process_group(Signal::KILL);

@@ -1,6 +1,6 @@
 //! The conversation with the supervisor.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -32,6 +32,7 @@ pub(crate) struct Supervisor<'a> {
     channel: &'a Channel,
     readable: AsyncFd<OwnedFd>,
     renewals: RefCell<UnboundedReceiver<Renewal>>,
+    asked: Cell<bool>,
 }
 
 /// Waits for the message that says what to mint; with it comes the descriptor of a source that is a file.
@@ -83,6 +84,7 @@ impl<'a> Supervisor<'a> {
             channel,
             readable,
             renewals: RefCell::new(renewals),
+            asked: Cell::new(false),
         };
         Ok((supervisor, inbox))
     }
@@ -98,6 +100,7 @@ impl<'a> Supervisor<'a> {
     // The one task that refreshes is the one that borrows.
     #[allow(clippy::await_holding_refcell_ref)]
     pub(crate) async fn renew(&self) -> Renewal {
+        self.asked.set(true);
         self.tell(&BrokerToHelper::Renew);
         match self.renewals.borrow_mut().recv().await {
             Some(renewal) => renewal,
@@ -118,16 +121,17 @@ impl<'a> Supervisor<'a> {
                     doors_are_open = true;
                     open_doors(http, received.descriptors)
                 }
-                HelperToBroker::Renewed => single(received.descriptors).map(|fd| {
+                HelperToBroker::Renewed if self.asked.replace(false) => single(received.descriptors).map(|fd| {
                     let _ = inbox.send(Renewal::Granted(fd));
                 }),
-                HelperToBroker::Revoked { why } => {
+                HelperToBroker::Revoked { why } if self.asked.replace(false) => {
                     let _ = inbox.send(Renewal::Revoked(why));
                     Ok(())
                 }
-                HelperToBroker::Mint(_) | HelperToBroker::Doors { .. } => {
-                    Err(Cause::last("the supervisor said a thing twice"))
-                }
+                // A grant that waits for a later question would be an old one by then.
+                _ => Err(Cause::last(
+                    "the supervisor said a thing twice, or one that was not asked for",
+                )),
             };
             if let Err(cause) = heard {
                 self.tell(&BrokerToHelper::Failed {

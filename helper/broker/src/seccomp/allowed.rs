@@ -27,10 +27,6 @@ pub(super) const CALLS: &[(i64, &str)] = &[
     (libc::SYS_getpid, "the runtime, the resolver"),
     (libc::SYS_gettid, "abort"),
     (libc::SYS_getpgid, "the end"),
-    (
-        libc::SYS_kill,
-        "the end: our own group; the kernel allows no other user's",
-    ),
     (libc::SYS_tgkill, "abort"),
     (libc::SYS_exit, "ended threads"),
     (libc::SYS_exit_group, "the end"),

@@ -71,11 +71,11 @@ fn five_hundred_clients_at_once_are_all_served_by_socket() {
 }
 
 #[test]
-fn a_hundred_clients_at_once_are_all_served_by_capability_and_by_http() {
+fn two_hundred_and_fifty_clients_at_once_are_all_served_by_capability_and_by_http() {
     let (_sts, broker, key) = ready();
     let (broker, key) = (&broker, &key);
     std::thread::scope(|scope| {
-        for _ in 0..100 {
+        for _ in 0..250 {
             scope.spawn(move || assert_eq!(&broker.by_capability()["AccessKeyId"], key));
             scope.spawn(move || assert_eq!(&broker.by_http().1["AccessKeyId"], key));
         }

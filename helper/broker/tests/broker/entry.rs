@@ -70,6 +70,7 @@ fn it_ends_within_a_second_of_the_supervisor() {
     broker.minted();
     broker.channel = None;
     assert!(broker.ends() < Duration::from_secs(1));
+    assert_eq!(broker.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -86,12 +87,23 @@ fn it_ends_within_a_second_of_the_supervisor_even_while_sts_hangs() {
 }
 
 #[test]
-fn a_supervisor_that_says_a_thing_twice_is_not_served() {
+fn what_may_not_come_now_ends_it() {
     let sts = emulator(None);
-    let mut broker = Broker::start(minting(&sts), Some(file(&keys(SECRET))));
-    broker.minted();
-    let again = HelperToBroker::Mint(Box::new(minting(&sts)));
-    broker.channel().send(&again).unwrap();
-    assert_eq!(broker.failed(), ("the supervisor said a thing twice".into(), None));
-    broker.ends();
+    let unasked = [
+        HelperToBroker::Mint(Box::new(minting(&sts))),
+        HelperToBroker::Doors { http: false },
+        HelperToBroker::Renewed,
+        HelperToBroker::Revoked { why: "x".into() },
+    ];
+    for message in unasked {
+        let mut broker = Broker::start(minting(&sts), Some(file(&keys(SECRET))));
+        broker.minted();
+        broker.channel().send(&message).unwrap();
+        let (cause, retry) = broker.failed();
+        assert!(
+            cause.contains("twice, or one that was not asked for") && retry.is_none(),
+            "{message:?}: {cause}"
+        );
+        broker.ends();
+    }
 }

@@ -196,3 +196,27 @@ fn a_credential_process_ends_with_the_broker() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn a_profile_that_gives_nothing_says_what_to_do() {
+    let own = Own::new();
+    let config = "\
+[profile old-sso]\nsso_start_url = https://x.example/start\nsso_region = eu-west-1\n\
+sso_account_id = 111122223333\nsso_role_name = r\n\
+[profile sso]\nsso_session = q\nsso_account_id = 111122223333\nsso_role_name = r\n\
+[sso-session q]\nsso_region = eu-west-1\nsso_start_url = https://x.example/start\n\
+[profile login]\nlogin_session = arn:aws:sts::111122223333:assumed-role/a/b\n\
+[profile chain]\nrole_arn = arn:aws:iam::111122223333:role/plain\nsource_profile = gone\n\
+[profile empty]\nregion = eu-west-1\n";
+    for (profile, words) in [
+        ("old-sso", "sign in: aws sso login --profile old-sso"),
+        ("sso", "sign in: aws sso login --profile sso"),
+        ("login", "sign in: aws login --profile login"),
+        ("chain", "profile `gone` was not defined"),
+        ("empty", "gives no credentials: it has none"),
+        ("absent", "profile `absent` was not defined"),
+    ] {
+        let (cause, retry) = own.start(config, own.minting(profile)).failed();
+        assert!(cause.contains(words) && retry.is_none(), "{profile}: {cause}");
+    }
+}
