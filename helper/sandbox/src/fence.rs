@@ -32,6 +32,8 @@ fn landlock(fence: &Fence) -> Result<(), Failure> {
     }
     let mut ruleset = ruleset.create().map_err(fail)?;
     if fence.files {
+        // Names may be listed anywhere in the view; what is in the files is said row by row.
+        ruleset = allow(ruleset, Path::new("/"), AccessFs::ReadDir.into(), abi)?;
         for path in &fence.read {
             ruleset = allow(ruleset, path, AccessFs::from_read(abi), abi)?;
         }

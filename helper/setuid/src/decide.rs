@@ -202,7 +202,8 @@ fn minting(decision: &Decision<'_>, person: &Person, session: &str) -> Minting {
             tags: vec![],
             access: "full".into(),
             deny_actions: vec![],
-            may_assume: vec!["*".into()],
+            // A session of one's own is passed on as it is, or exchanged: nothing narrows it.
+            may_assume: vec!["arn:aws:iam::*:role/*".into()],
         },
     }
 }
@@ -274,8 +275,9 @@ fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
         }
         Granted::Own { profile } => rows.push(("source".into(), format!("own (AWS profile {profile})"))),
     }
+    let own = matches!(decision.identity, Granted::Own { .. });
     for (name, list) in [("denied", &minting.deny_actions), ("may assume", &minting.may_assume)] {
-        if !list.is_empty() {
+        if !list.is_empty() && !own {
             rows.push((name.into(), list.join(", ")));
         }
     }

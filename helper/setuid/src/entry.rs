@@ -87,8 +87,8 @@ pub(crate) fn enter() -> Result<Entered, Refusal> {
         .map_err(|_| odd("signals cannot be blocked"))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let limits = lift_limits().map_err(|what| odd(&what))?;
-    let installation = place::look()?;
-    let mode = mode(uid.as_raw(), euid.as_raw(), &installation)?;
+    let mut installation = place::look()?;
+    let mode = mode(uid.as_raw(), euid.as_raw(), &mut installation)?;
     let caller = Ids {
         uid: uid.as_raw(),
         gid: gid.as_raw(),
@@ -156,7 +156,7 @@ fn lift_limits() -> Result<Vec<Limit>, String> {
 }
 
 /// What we are, and if we are not what the installation says, why.
-fn mode(uid: u32, euid: u32, ours: &Installation) -> Result<Mode, Refusal> {
+fn mode(uid: u32, euid: u32, ours: &mut Installation) -> Result<Mode, Refusal> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = |name: &str| {
         status

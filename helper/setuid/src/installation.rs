@@ -23,12 +23,14 @@ pub(crate) struct Installation {
     pub(crate) setuid: bool,
     /// What is wrong with it, where root depends on it.
     fault: Option<String>,
+    /// Whether root depends on it.
+    strict: bool,
 }
 
 /// Looks at our own file. Nothing is executed from anywhere but its directory.
 pub(crate) fn look() -> Result<Installation, Refusal> {
     let fail = |what: String| installation(what, ADVICE);
-    let magic = rustix::fs::statfs("/proc").map(|s| i64::try_from(s.f_type).unwrap_or(0));
+    let magic = rustix::fs::statfs("/proc").map(|s| s.f_type);
     if magic != Ok(PROC_MAGIC) {
         return Err(fail("/proc is not mounted, or is something else".into()));
     }
@@ -51,6 +53,7 @@ pub(crate) fn look() -> Result<Installation, Refusal> {
         path: parent.into(),
         setuid: me.mode() & 0o4000 != 0,
         fault,
+        strict: false,
     })
 }
 
@@ -79,10 +82,33 @@ fn fault(me: &std::fs::Metadata, parent: &Path) -> Option<String> {
 
 impl Installation {
     /// As root, nothing may be executed that somebody else could have put there.
-    pub(crate) fn must_be_trustworthy(&self) -> Result<(), Refusal> {
+    pub(crate) fn must_be_trustworthy(&mut self) -> Result<(), Refusal> {
+        self.strict = true;
         match &self.fault {
             Some(what) => Err(installation(what, ADVICE)),
             None => Ok(()),
+        }
+    }
+
+    /// The same directory in the mount namespace of this process: a descriptor from before a namespace cannot be
+    /// cloned in it.
+    pub(crate) fn reopened(&self) -> Result<Self, Refusal> {
+        let fail = |what: String| installation(format!("{}: {what}", self.path.display()), ADVICE);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, &self.path, flags, Mode::empty()).map_err(|e| fail(e.to_string()))?;
+        let place = |fd: &OwnedFd| {
+            rustix::fs::fstat(fd)
+                .map(|s| (s.st_dev, s.st_ino))
+                .map_err(|e| fail(e.to_string()))
+        };
+        match place(&directory)? == place(&self.directory)? {
+            true => Ok(Self {
+                directory,
+                path: self.path.clone(),
+                fault: self.fault.clone(),
+                ..*self
+            }),
+            false => Err(fail("was replaced while we started".into())),
         }
     }
 
@@ -92,7 +118,7 @@ impl Installation {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let program = openat(&self.directory, name, flags, Mode::empty()).map_err(|e| fail(e.to_string()))?;
         let found = rustix::fs::fstat(&program).map_err(|e| fail(e.to_string()))?;
-        if self.fault.is_none() && (found.st_uid != 0 || found.st_mode & 0o022 != 0) {
+        if self.strict && (found.st_uid != 0 || found.st_mode & 0o022 != 0) {
             return Err(fail("is not root's own, or others may write to it".into()));
         }
         Ok(program)

@@ -204,10 +204,11 @@ fn check(plan: &Plan, grant: &Grant, id: SourceId, found: &Opened, kind: &Kind) 
 
 /// Opens every source with the rights that it says.
 fn open_all(entered: &Entered, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
-    let theirs = match entered.mode.is_privileged() {
-        true => open_as_caller(&entered.caller, plan)?,
-        false => open_here(plan)?,
+    let (theirs, reopened) = match entered.mode.is_privileged() {
+        true => (open_as_caller(&entered.caller, plan)?, None),
+        false => (open_here(plan)?, Some(entered.installation.reopened()?)),
     };
+    let ours = reopened.as_ref().unwrap_or(&entered.installation);
     let mut theirs = theirs.into_iter();
     let mut opened = Vec::new();
     for source in &plan.sources {
@@ -219,7 +220,7 @@ fn open_all(entered: &Entered, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
             Opener::Ours => {
                 let name = source.path.to_str().unwrap_or_default();
                 Opened {
-                    descriptor: Some(entered.installation.program(name)?),
+                    descriptor: Some(ours.program(name)?),
                     writable: false,
                 }
             }
