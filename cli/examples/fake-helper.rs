@@ -31,8 +31,10 @@ mod sys {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             let _ = rustix::process::setpgid(None, None);
-            // SAFETY: the default action is no function of ours; this runtime ignores SIGPIPE, an agent must not.
-            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+            for signal in [libc::SIGPIPE, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+                // SAFETY: the default action is no function of ours.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
             let _ = rustix::io::read(gate, &mut [0u8; 1]);
             let _ = nix::unistd::execvp(command.first().unwrap(), command);
             // SAFETY: ends the child at once.

@@ -209,9 +209,20 @@ fn usage_status(words: &[OsString]) -> u8 {
     }
 }
 
+/// An option that we do not know, taken for the command because nothing said where our options end.
+fn unknown_option<'a>(cli: &'a Cli, words: &[OsString]) -> Option<&'a OsStr> {
+    let Command::Run(run) = &cli.command else { return None };
+    let first = run
+        .command
+        .first()
+        .filter(|word| word.as_encoded_bytes().starts_with(b"-"))?;
+    let before = words.len().checked_sub(run.command.len() + 1)?;
+    (words.get(before)? != "--").then_some(first)
+}
+
 /// Parses; what clap has to say instead is printed here and becomes an exit status.
 pub(crate) fn parse(words: &[OsString]) -> Result<Cli, u8> {
-    Cli::try_parse_from(words).map_err(|e| {
+    let cli = Cli::try_parse_from(words).map_err(|e| {
         let text = e.render().to_string();
         if e.use_stderr() {
             say::error_block(&text);
@@ -219,7 +230,18 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Cli, u8> {
         } else {
             u8::from(say::out(&text).is_err())
         }
-    })
+    })?;
+    match unknown_option(&cli, words) {
+        None => Ok(cli),
+        Some(option) => {
+            let text = format!("run has no option {}", option.display());
+            say::failure(
+                &text,
+                Some("agent-aws run --help lists them; -- goes before a command that begins so"),
+            );
+            Err(usage_status(words))
+        }
+    }
 }
 
 #[cfg(test)]
