@@ -71,10 +71,10 @@ pub(crate) fn start(
     let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting the broker: {e}")))?;
     let message = HelperToBroker::Mint(Box::new(granting.minting.clone()));
     let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
-    child.channel.send_with(&message, &descriptors).map_err(|e| {
-        child.end();
-        broken("the broker", e)
-    })?;
+    child
+        .channel
+        .send_with(&message, &descriptors)
+        .map_err(|e| broken("the broker", e))?;
     Ok(child)
 }
 

@@ -10,12 +10,19 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::sys;
 
-/// A child of ours, held by a descriptor that no reuse of its number can mislead.
+/// A child of ours, held by a descriptor that no reuse of its number can mislead. Dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct Child {
-    pub(crate) pidfd: OwnedFd,
+pub(crate) struct Process {
+    pidfd: OwnedFd,
     /// Its process id here.
     pub(crate) pid: i32,
+}
+
+/// A child of ours that we talk with.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// The process.
+    pub(crate) process: Process,
     /// Our end of the conversation with it.
     pub(crate) channel: Channel,
 }
@@ -32,8 +39,7 @@ impl Child {
             Cloned::Parent { pid, pidfd } => {
                 drop(theirs);
                 Ok(Self {
-                    pidfd,
-                    pid,
+                    process: Process { pidfd, pid },
                     channel: Channel::new(ours, patience),
                 })
             }
@@ -43,14 +49,16 @@ impl Child {
             }
         }
     }
+}
 
+impl Process {
     /// Ends it, whatever it does. Its own ids do not matter: we are root, keep CAP_KILL, or have the same uid.
-    pub(crate) fn kill(&self) {
+    fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
     /// Waits for its end, up to `limit`; whether it ended.
-    pub(crate) fn wait(&self, limit: Duration) -> bool {
+    fn wait(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
@@ -72,16 +80,15 @@ impl Child {
     }
 
     /// Ends it and reaps it.
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         self.kill();
         self.wait(Duration::from_secs(1));
     }
 }
 
-impl AsFd for Child {
-    /// Readable when the child has ended.
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.pidfd.as_fd()
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -24,6 +24,7 @@ mod sys;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,13 +37,13 @@ use agent_aws_protocol::{
 
 use crate::audit::Audit;
 use crate::decide::Granting;
-use crate::entry::Entered;
+use crate::entry::{Entered, Mode};
 use crate::policy_files::PolicyFiles;
-use crate::record::Records;
+use crate::record::{Record, Records};
 use crate::refusal::{advise, broken, installation, refuse, unplannable};
 use crate::renew::Renewal;
 use crate::subject::Person;
-use crate::supervise::Session;
+use crate::supervise::{Parts, Session};
 
 /// How long the CLI may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -130,18 +131,34 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     let record = records.begin(&row(&entered, &plan))?;
     record_start(&mut audit, &granting, &plan)?;
 
-    // Broker and sandbox, side by side; then init and broker are told what to do.
-    let broker = broker::start(&entered, &person, &granting, request)?;
-    let sandbox = sandbox::build(&entered, &plan, &granting.grant);
-    let sandbox = match sandbox {
-        Ok(sandbox) => sandbox,
+    let assembled = assemble(entered, request, person, granting, plan, policy);
+    match assembled {
+        Ok((parts, mode)) => supervise(
+            rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?,
+            parts,
+            mode,
+            audit,
+            record,
+        ),
         Err(refusal) => {
-            broker.end();
             let _ = audit.record("end", &[("how", &refusal.text)]);
-            return Err(refusal);
+            Err(refusal)
         }
-    };
-    let mounts = mounts::Mounts::of(sandbox.init.pid)?;
+    }
+}
+
+/// Broker and sandbox, side by side; then init and broker are told what to do.
+fn assemble(
+    entered: Entered,
+    request: &RunRequest,
+    person: Person,
+    granting: Granting,
+    plan: Plan,
+    policy: PolicyFiles,
+) -> Result<(Parts, Mode), Refusal> {
+    let broker = broker::start(&entered, &person, &granting, request)?;
+    let sandbox = sandbox::build(&entered, &plan, &granting.grant)?;
+    let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = started(&granting);
     let renewal = renewal(policy, person, granting, &plan);
     let directory = plan.directory.into_os_string().into_vec();
@@ -151,12 +168,24 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
         .map(|(name, value)| EnvVar { name, value })
         .collect();
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
+    Ok((
+        Parts {
+            init,
+            broker,
+            renewal,
+            started,
+            wait: request.wait,
+            mounts,
+        },
+        entered.mode,
+    ))
+}
 
-    // Supervise, without privilege.
-    let ours = rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?;
-    let ours = Channel::new(ours, Duration::from_secs(10));
-    let mut session = Session::new(ours, init, broker, audit, renewal, started, request.wait, mounts)?;
-    let end = match confine::confine(entered.mode) {
+/// Supervise, without privilege, until the end.
+fn supervise(cli: OwnedFd, parts: Parts, mode: Mode, audit: Audit, record: Record) -> Result<(), Refusal> {
+    let cli = Channel::new(cli, Duration::from_secs(10));
+    let mut session = Session::new(cli, parts, audit)?;
+    let end = match confine::confine(mode) {
         Ok(()) => session.run(),
         Err(refusal) => supervise::End::Refused(refusal),
     };

@@ -87,7 +87,6 @@ pub(crate) fn build(entered: &Entered, plan: &Plan, grant: &Grant) -> Result<San
     let listeners = match hear(&builder) {
         Ok(listeners) => listeners,
         Err(refusal) => {
-            builder.end();
             return Err(refusal);
         }
     };
@@ -256,7 +255,6 @@ fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
     });
     let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
     let opened = receive_opened(plan, &child);
-    child.end();
     opened
 }
 

@@ -80,7 +80,6 @@ pub(crate) fn resolve(entered: &Entered) -> Result<Person, Refusal> {
     });
     let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
     let answer = child.channel.receive::<Answer>(Some(DEADLINE));
-    child.end();
     let answer = answer
         .map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?
         .message;

@@ -26,18 +26,24 @@ const LAUNCH: Duration = Duration::from_secs(20);
 /// Number of the capability in the agent: at least 100, or node drops it.
 pub(crate) const DOOR: i32 = 100;
 
-/// Everything a running session consists of.
+/// What a session is made of before it runs.
 #[derive(Debug)]
-pub(crate) struct Session {
-    pub(crate) cli: Channel,
+pub(crate) struct Parts {
     pub(crate) init: Child,
     pub(crate) broker: Child,
-    pub(crate) audit: Audit,
     pub(crate) renewal: Renewal,
     pub(crate) started: Started,
     /// Whether the agent waits for the first mint.
     pub(crate) wait: bool,
     pub(crate) mounts: Mounts,
+}
+
+/// A running session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    cli: Channel,
+    parts: Parts,
+    audit: Audit,
     stop: SignalFd,
     state: state::State,
     group: Option<i32>,
@@ -106,38 +112,22 @@ pub(crate) fn launch(
 
 impl Session {
     /// A session whose init and broker were told what to do.
-    #[allow(clippy::too_many_arguments)] // each is a part of the session, named where it is made
-    pub(crate) fn new(
-        cli: Channel,
-        init: Child,
-        broker: Child,
-        audit: Audit,
-        renewal: Renewal,
-        started: Started,
-        wait: bool,
-        mounts: Mounts,
-    ) -> Result<Self, Refusal> {
+    pub(crate) fn new(cli: Channel, parts: Parts, audit: Audit) -> Result<Self, Refusal> {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let stop = SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))?;
         let (state, since) = (state::State::Starting, Instant::now());
-        let session = Self {
+        Ok(Self {
             cli,
-            init,
-            broker,
+            parts,
             audit,
-            renewal,
-            started,
-            wait,
-            mounts,
             stop,
             state,
             group: None,
             minted: false,
             since,
-        };
-        Ok(session)
+        })
     }
 
     /// Until the end.
@@ -171,7 +161,7 @@ impl Session {
         {
             return Ok(Some(end));
         }
-        if ready.mounts && !self.mounts.all_there() {
+        if ready.mounts && !self.parts.mounts.all_there() {
             let text = "a mount of the sandbox vanished (something outside replaced what it covers)";
             return Err(advise(
                 FailureCode::Ended,
@@ -188,7 +178,7 @@ impl Session {
     fn wait_for_something(&self) -> Result<Ready, Refusal> {
         let limit = match self.state {
             state::State::Running => None,
-            _ if self.group.is_some() && self.wait && !self.minted => Some(FIRST_MINT),
+            _ if self.group.is_some() && self.parts.wait && !self.minted => Some(FIRST_MINT),
             _ => Some(FIRST_MINT + LAUNCH),
         };
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
@@ -198,10 +188,10 @@ impl Session {
         });
         let mut fds = [
             PollFd::new(&self.cli, PollFlags::IN),
-            PollFd::new(&self.init.channel, PollFlags::IN),
-            PollFd::new(&self.broker.channel, PollFlags::IN),
+            PollFd::new(&self.parts.init.channel, PollFlags::IN),
+            PollFd::new(&self.parts.broker.channel, PollFlags::IN),
             PollFd::new(&self.stop, PollFlags::IN),
-            PollFd::new(&self.mounts, PollFlags::PRI),
+            PollFd::new(&self.parts.mounts, PollFlags::PRI),
         ];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(0) => {
@@ -230,6 +220,7 @@ impl Session {
 
     fn hear_init(&mut self) -> Result<Option<End>, Refusal> {
         let said = self
+            .parts
             .init
             .channel
             .receive::<InitToHelper>(None)
@@ -253,7 +244,7 @@ impl Session {
 
     fn cannot_execute(&self, errno: i32, directory: bool) -> Refusal {
         let error = std::io::Error::from_raw_os_error(errno);
-        let command = self.renewal.command.escape_debug().to_string();
+        let command = self.parts.renewal.command.escape_debug().to_string();
         if directory {
             return refuse(
                 FailureCode::BadRequest,
@@ -280,16 +271,17 @@ impl Session {
     /// The agent begins when its process waits and, unless told otherwise, credentials are there.
     fn ready_if_all_is(&mut self) -> Result<(), Refusal> {
         let Some(group) = self.group else { return Ok(()) };
-        if self.state != state::State::Starting || (self.wait && !self.minted) {
+        if self.state != state::State::Starting || (self.parts.wait && !self.minted) {
             return Ok(());
         }
         self.state = state::State::Ready;
-        self.tell_cli(&HelperToCli::Started(self.started.clone()))?;
+        self.tell_cli(&HelperToCli::Started(self.parts.started.clone()))?;
         self.tell_cli(&HelperToCli::Ready { group })
     }
 
     fn hear_broker(&mut self) -> Result<(), Refusal> {
         let said = self
+            .parts
             .broker
             .channel
             .receive::<BrokerToHelper>(None)
@@ -307,9 +299,9 @@ impl Session {
                     ("expires", &session.expires),
                 ];
                 self.audit.record(event, &fields)?;
-                self.started.account = Some(session.account);
-                self.started.arn = Some(session.arn);
-                self.started.expires = Some(session.expires);
+                self.parts.started.account = Some(session.account);
+                self.parts.started.arn = Some(session.arn);
+                self.parts.started.expires = Some(session.expires);
                 if !self.minted {
                     for note in session.notes {
                         self.tell_cli(&HelperToCli::Notice(note))?;
@@ -325,8 +317,8 @@ impl Session {
                     "issue-failure"
                 };
                 self.audit.record(event, &[("cause", &cause)])?;
-                if self.wait && !self.minted {
-                    let text = format!("no credentials for `{}`: {cause}", self.started.identity);
+                if self.parts.wait && !self.minted {
+                    let text = format!("no credentials for `{}`: {cause}", self.parts.started.identity);
                     let advice = "`--no-wait` starts the agent all the same";
                     return Err(advise(
                         FailureCode::Credentials,
@@ -342,17 +334,22 @@ impl Session {
 
     fn renew(&mut self) -> Result<(), Refusal> {
         let gone = |e| broken("the broker", e);
-        match self.renewal.decide() {
+        match self.parts.renewal.decide() {
             Ok(source) => {
                 let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
-                self.broker
+                self.parts
+                    .broker
                     .channel
                     .send_with(&HelperToBroker::Renewed, &descriptors)
                     .map_err(gone)
             }
             Err(why) => {
                 self.audit.record("revoked", &[("cause", &why)])?;
-                self.broker.channel.send(&HelperToBroker::Revoked { why }).map_err(gone)
+                self.parts
+                    .broker
+                    .channel
+                    .send(&HelperToBroker::Revoked { why })
+                    .map_err(gone)
             }
         }
     }
@@ -370,8 +367,9 @@ impl Session {
                 self.tell_init(&HelperToInit::Begin)?;
             }
             // Before the agent begins, a signal is for the run as a whole.
-            CliToHelper::Signal(_) if self.state != state::State::Running && self.group.is_none() => {
-                return Ok(Some(End::Abandoned));
+            CliToHelper::Signal(number) if self.state != state::State::Running => {
+                let deadly = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&number);
+                return Ok(deadly.then_some(End::Agent(Exit::Signal(number))));
             }
             CliToHelper::Signal(number) => self.tell_init(&HelperToInit::Signal(number))?,
             CliToHelper::Request(_) => {}
@@ -396,7 +394,7 @@ impl Session {
 
     /// An init that is gone is heard of through its own channel.
     fn tell_init(&self, message: &HelperToInit) -> Result<(), Refusal> {
-        match self.init.channel.send(message) {
+        match self.parts.init.channel.send(message) {
             Ok(()) | Err(agent_aws_protocol::ChannelError::Closed) => Ok(()),
             Err(e) => Err(broken("init", e)),
         }
@@ -404,8 +402,7 @@ impl Session {
 
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
-        self.init.end();
-        self.broker.end();
+        drop(self.parts);
         drop(record);
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
