@@ -197,3 +197,21 @@ fn refuse_root(arn: &str) -> Result<(), Cause> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_user_is_refused_and_a_user_named_root_is_not() {
+        assert!(refuse_root("arn:aws:iam::111122223333:root").is_err());
+        assert!(refuse_root("arn:aws:iam::111122223333:user/root").is_ok());
+        assert!(refuse_root("arn:aws:sts::111122223333:assumed-role/r/s").is_ok());
+    }
+
+    #[test]
+    fn the_partition_is_the_roles() {
+        assert_eq!(partition(Some("arn:aws-cn:iam::111122223333:role/r")), "aws-cn");
+        assert_eq!(partition(None), "aws");
+    }
+}

@@ -146,9 +146,9 @@ fn is_address(host: &HeaderValue) -> bool {
     })
 }
 
-/// With a known cause the status is 4xx: Rust, Go and Java retry a 5xx with pauses before they show anything, and
-/// only of a 4xx do JS v3 and Go read `code` and `message`. botocore tries any status three times and then prints the
-/// body. A mint that is under way is 503, which is worth those retries.
+/// With a known cause the status is 4xx: Rust, Go and Java retry a 5xx with growing pauses before they show anything,
+/// and JS v3 keeps code and message of a 4xx only. botocore and JS v3 try three times, a second apart, whatever the
+/// status, and botocore then prints the body. A mint that is under way is 503, which is worth those retries.
 fn refuse(refused: &Refused) -> Reply {
     let (status, code) = match refused {
         Refused::Pending(_) => (StatusCode::SERVICE_UNAVAILABLE, "NotYetMinted"),
@@ -158,7 +158,7 @@ fn refuse(refused: &Refused) -> Reply {
     error(status, code, refused.text())
 }
 
-/// Both spellings: Go reads the small ones, JS v3 the capitals.
+/// Both spellings: Go reads `message`, JS v3 `Message`.
 fn error(status: StatusCode, code: &str, text: &str) -> Reply {
     let body = serde_json::json!({ "code": code, "message": text, "Code": code, "Message": text });
     respond(status, Bytes::from(body.to_string()))

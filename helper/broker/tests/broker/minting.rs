@@ -220,3 +220,50 @@ fn tls_runs_under_the_filter_and_is_never_given_up_for_plain_http() {
     assert!(cause.contains("cannot be reached: received corrupt message"), "{cause}");
     assert!(sts.requests().iter().all(|r| r.action.is_empty()));
 }
+
+fn session_as_source(answer: &serde_json::Value) -> std::os::fd::OwnedFd {
+    let value = |key: &str| answer[key].as_str().unwrap();
+    file(&format!(
+        "[w]\naws_access_key_id = {}\naws_secret_access_key = {}\naws_session_token = {}\n",
+        value("AccessKeyId"),
+        value("SecretAccessKey"),
+        value("SessionToken")
+    ))
+}
+
+#[test]
+fn a_session_in_the_source_is_passed_on_as_it_is_and_says_so() {
+    let sts = emulator(None);
+    let first = Broker::start(minting(&sts), Some(file(&keys(SECRET))));
+    let answer = first.by_socket();
+    let mut plain = minting(&sts);
+    plain.role = None;
+    plain.access = "full".into();
+    plain.deny_actions = vec![];
+    let broker = Broker::start(plain, Some(session_as_source(&answer)));
+    let minted = broker.minted();
+    assert_eq!(answer["AccessKeyId"], minted.access_key_id);
+    assert!(minted.notes[0].contains("passed on as it is"), "{:?}", minted.notes);
+    assert!(
+        minted.notes[1].contains("does not say when its session ends"),
+        "{:?}",
+        minted.notes
+    );
+    assert_eq!(broker.by_socket()["SecretAccessKey"], answer["SecretAccessKey"]);
+}
+
+#[test]
+fn a_role_assumed_with_a_session_is_asked_for_one_hour_at_most() {
+    let sts = emulator(None);
+    let first = Broker::start(minting(&sts), Some(file(&keys(SECRET))));
+    let answer = first.by_socket();
+    let mut chained = minting(&sts);
+    chained.lifetime.duration = 7200;
+    let broker = Broker::start(chained, Some(session_as_source(&answer)));
+    broker.hears(crate::scene::SOON);
+    let last = sts.requests().pop().unwrap();
+    assert_eq!(
+        (last.action.as_str(), last.parameters["DurationSeconds"].as_str()),
+        ("AssumeRole", "3600")
+    );
+}
