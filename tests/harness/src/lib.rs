@@ -1,1 +1,30 @@
-//! Skeleton.
+//! What end-to-end tests, demo and bench share: a world of their own with test users and the installed products in it,
+//! calls of `agent-aws` as one of those users, an STS, and a look at what is left afterwards.
+//!
+//! A test program is a table of functions given to [`suite`]. Every function runs once for each [`Mode`], in a process
+//! of its own; as root also in mount and pid namespaces of its own, so that a test may write policy, break `/etc` or
+//! leave processes behind without another test (or the machine) noticing.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)] // a test fails by panicking
+
+mod call;
+mod machine;
+mod mounts;
+mod processes;
+mod scene;
+mod stage;
+mod suite;
+mod users;
+mod wait;
+mod world;
+
+pub use call::{Call, Output};
+pub use machine::{Machine, Mode};
+pub use processes::{Process, processes};
+pub use scene::{ACCOUNT, OWN_ROLE, ROLE, Scene, Setup};
+pub use stage::Stage;
+pub use suite::{Case, suite};
+pub use users::User;
+pub use wait::{SOON, until, within};
+pub use world::{End, Entered, enter};
+
+pub use agent_aws_sts_emulator as emulator;

@@ -1,0 +1,15 @@
+# One line each; the logic is in tests/xtask. `make build && sudo make install` builds nothing as root.
+T = $(or $(CARGO_TARGET_DIR),target)
+XTASK = cargo run -q --locked -p xtask --
+DESTDIR =
+PREFIX = /usr/local
+
+.PHONY: build demo test bench install check budgets clean
+build:   ; @$(XTASK) build
+demo:    ; @$(XTASK) demo
+test:    ; @$(XTASK) test
+bench:   ; @$(XTASK) bench
+check:   ; @$(XTASK) check
+budgets: ; @$(XTASK) budgets
+install: ; @test -x $(T)/debug/xtask || cargo build -q --locked -p xtask; $(T)/debug/xtask install --destdir '$(DESTDIR)' --prefix '$(PREFIX)'
+clean:   ; @cargo clean

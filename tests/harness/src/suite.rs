@@ -1,0 +1,168 @@
+//! A table of test functions, run once for each mode, each in a process and, as root, a world of its own.
+
+use std::io::{Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::unistd::Uid;
+
+use crate::machine::Mode;
+use crate::stage::Stage;
+use crate::world::{Again, End, Entered, enter};
+
+/// No trial takes longer unless it says so.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A [`Case`] named as its function.
+#[macro_export]
+macro_rules! case {
+    ($test:ident) => {
+        $crate::Case::new(stringify!($test), $test)
+    };
+}
+
+/// One test function and where it makes sense.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    name: &'static str,
+    test: fn(Mode),
+    modes: &'static [Mode],
+    needs_root: bool,
+    limit: Duration,
+    ignored: Option<&'static str>,
+}
+
+impl Case {
+    /// In both modes. The name reads as a claim.
+    pub const fn new(name: &'static str, test: fn(Mode)) -> Self {
+        Self {
+            name,
+            test,
+            modes: &[Mode::Setuid, Mode::Unprivileged],
+            needs_root: false,
+            limit: LIMIT,
+            ignored: None,
+        }
+    }
+
+    /// Only with the setuid bit.
+    #[must_use]
+    pub const fn setuid(self) -> Self {
+        Self {
+            modes: &[Mode::Setuid],
+            ..self
+        }
+    }
+
+    /// Only without the setuid bit.
+    #[must_use]
+    pub const fn unprivileged(self) -> Self {
+        Self {
+            modes: &[Mode::Unprivileged],
+            ..self
+        }
+    }
+
+    /// Needs a private world: other users, policy, or something broken.
+    #[must_use]
+    pub const fn private(self) -> Self {
+        Self {
+            needs_root: true,
+            ..self
+        }
+    }
+
+    /// May take so long.
+    #[must_use]
+    pub const fn limit(self, seconds: u64) -> Self {
+        Self {
+            limit: Duration::from_secs(seconds),
+            ..self
+        }
+    }
+
+    /// Is not run; the reason is printed.
+    #[must_use]
+    pub const fn ignored(self, reason: &'static str) -> Self {
+        Self {
+            ignored: Some(reason),
+            ..self
+        }
+    }
+
+    fn label(&self, mode: Mode) -> String {
+        format!("{}::{mode}", self.name)
+    }
+
+    /// Why it cannot be run here.
+    fn obstacle(&self, mode: Mode) -> Option<String> {
+        if let Some(reason) = self.ignored {
+            return Some(reason.into());
+        }
+        if !Uid::effective().is_root() && (mode == Mode::Setuid || self.needs_root) {
+            return Some("root is needed, for a private world with other users and a setuid program".into());
+        }
+        Stage::find().err()
+    }
+}
+
+/// The `main` of a test program.
+pub fn suite(cases: &'static [Case]) -> ExitCode {
+    let again = match enter() {
+        Entered::Inside(label) => return inside(cases, &label),
+        Entered::Outside(again) => Arc::new(again),
+    };
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for case in cases {
+        for &mode in case.modes {
+            let obstacle = case.obstacle(mode);
+            if let Some(why) = obstacle.as_deref().filter(|_| !arguments.list) {
+                println!("ignored: {}: {why}", case.label(mode));
+            }
+            let again = Arc::clone(&again);
+            let trial = Trial::test(case.label(mode), move || outside(&again, case, mode));
+            trials.push(trial.with_ignored_flag(obstacle.is_some()));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Runs the trial in a process of its own; what it said is the failure's text.
+fn outside(again: &Again, case: &Case, mode: Mode) -> Result<(), Failed> {
+    let mut said = tempfile::tempfile()?;
+    let mut command = again.command(&case.label(mode));
+    command
+        .stdin(Stdio::null())
+        .stdout(said.try_clone()?)
+        .stderr(said.try_clone()?);
+    let end = again.run(&mut command, case.limit);
+    if end == End::Status(0) {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    said.rewind()?;
+    said.read_to_end(&mut text)?;
+    let how = match end {
+        End::TooLong => format!("not within {} s", case.limit.as_secs()),
+        End::Status(1) => String::new(),
+        End::Status(status) => format!("status {status}"),
+    };
+    Err(format!("{}{how}", String::from_utf8_lossy(&text)).into())
+}
+
+fn inside(cases: &[Case], label: &str) -> ExitCode {
+    for case in cases {
+        for &mode in case.modes {
+            if case.label(mode) == label {
+                let ran = catch_unwind(AssertUnwindSafe(|| (case.test)(mode)));
+                return ExitCode::from(u8::from(ran.is_err()));
+            }
+        }
+    }
+    eprintln!("there is no test {label}");
+    ExitCode::FAILURE
+}

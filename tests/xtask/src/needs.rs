@@ -1,0 +1,127 @@
+//! What tests need besides the products: installed where that can be done, named where it cannot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::shell::{self, Failure, Outcome};
+
+/// Programs, each with the Debian package that has it and what it is for.
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("unshare", "util-linux", "user switching and namespaces of the tests"),
+    ("setpriv", "util-linux", "user switching of the tests"),
+    ("git", "git", "projects are git repositories"),
+    ("bwrap", "bubblewrap", "the bench compares with it"),
+    ("strace", "strace", "fault injection"),
+    ("socat", "socat", "clients of sockets"),
+    ("python3", "python3", "the real Python clients"),
+    ("aws", "awscli", "the real AWS CLI, version 2"),
+    ("node", "nodejs", "the real JavaScript client"),
+    ("npm", "npm", "the real JavaScript client"),
+    ("less", "less", "pipelines of the terminal tests"),
+];
+const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
+const JAVASCRIPT: &str = "@aws-sdk/client-sts@3.1169.0";
+
+/// Where they are, for the tests; nothing of it is in version control.
+pub(crate) fn place(root: &Path) -> PathBuf {
+    shell::target_dir(root).join("test-deps")
+}
+
+/// Gets what is missing. What cannot be had is said: the tests that need it are skipped, and say so too.
+pub(crate) fn get(root: &Path) {
+    let place = place(root);
+    let mut missing = programs();
+    let tries: [(&str, Outcome); 2] = [
+        ("Python clients", python(root, &place.join("venv"))),
+        ("JavaScript client", javascript(&place.join("npm"))),
+    ];
+    for (what, outcome) in tries {
+        missing.extend(outcome.err().map(|why| format!("{what}: {why}")));
+    }
+    for what in missing {
+        println!("not here: {what}");
+    }
+}
+
+/// In the system's directories only: a version manager's shims are not there for other users.
+fn in_system(program: &str) -> bool {
+    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+        .iter()
+        .any(|d| Path::new(d).join(program).is_file())
+}
+
+fn programs() -> Vec<String> {
+    let absent = || PROGRAMS.iter().filter(|(program, ..)| !in_system(program));
+    let mut packages: Vec<&str> = absent().map(|(_, package, _)| *package).collect();
+    if !in_system("pip3") && !Path::new("/usr/lib/python3/dist-packages/ensurepip").exists() && !has_ensurepip() {
+        packages.push("python3-venv");
+    }
+    if !packages.is_empty() && shell::is_root() && shell::find("apt-get").is_some() {
+        let mut outcome = apt(&["update", "-qq"]);
+        // One by one: one that is not to be had must not keep the others away.
+        for package in packages {
+            outcome = outcome.and_then(|()| apt(&["install", "-y", "-qq", "--no-install-recommends", package]));
+        }
+        if let Err(why) = outcome {
+            println!("{why}");
+        }
+    }
+    absent()
+        .map(|(program, package, why)| format!("{program} ({package}): {why}"))
+        .collect()
+}
+
+fn has_ensurepip() -> bool {
+    shell::ask(Command::new("/usr/bin/python3").args(["-c", "import ensurepip"])).is_ok()
+}
+
+fn apt(words: &[&str]) -> Outcome {
+    println!("apt-get {}", words.join(" "));
+    let mut apt = Command::new("apt-get");
+    apt.args(words)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null());
+    shell::run(&mut apt)
+}
+
+/// Whether `place` was made from `recipe` and completely.
+fn is_made(place: &Path, recipe: &str) -> bool {
+    fs::read_to_string(place.join("made-from")).is_ok_and(|made| made == recipe)
+}
+
+fn made(place: &Path, recipe: &str) -> Outcome {
+    fs::write(place.join("made-from"), recipe).map_err(Failure::on(place.display()))
+}
+
+fn python(root: &Path, venv: &Path) -> Outcome {
+    let file = root.join(REQUIREMENTS);
+    let recipe = fs::read_to_string(&file).map_err(Failure::on(file.display()))?;
+    if is_made(venv, &recipe) {
+        return Ok(());
+    }
+    println!("pip install -r {REQUIREMENTS}");
+    let _ = fs::remove_dir_all(venv);
+    shell::run(Command::new("/usr/bin/python3").args(["-m", "venv"]).arg(venv))?;
+    let mut pip = Command::new(venv.join("bin/pip"));
+    shell::run(
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(&file),
+    )?;
+    made(venv, &recipe)
+}
+
+fn javascript(place: &Path) -> Outcome {
+    if is_made(place, JAVASCRIPT) {
+        return Ok(());
+    }
+    println!("npm install {JAVASCRIPT}");
+    fs::create_dir_all(place).map_err(Failure::on(place.display()))?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
+        .arg(place)
+        .arg(JAVASCRIPT);
+    shell::run(&mut npm)?;
+    made(place, JAVASCRIPT)
+}

@@ -1,0 +1,104 @@
+//! `make test`: gets what is needed, builds once, runs everything, and ends with minutes and totals.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::shell::{self, Clock, Failure, Outcome};
+use crate::tally::Tally;
+use crate::{needs, products, stage};
+
+/// The crates whose tests need an installed product.
+const END_TO_END: &str = "agent-aws-e2e";
+const PARTS: [&str; 3] = ["unit", "budgets", "e2e"];
+
+struct Run<'a> {
+    root: &'a Path,
+    clock: Clock,
+    tally: Tally,
+    broken: Vec<String>,
+}
+
+pub(crate) fn test(root: &Path, wanted: &[String]) -> Outcome {
+    if let Some(unknown) = wanted.iter().find(|w| !PARTS.contains(&w.as_str())) {
+        return Err(Failure::new(format!("`{unknown}` is no part: {}", PARTS.join(", "))));
+    }
+    let does = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
+    let (clock, tally) = (Clock::start(), Tally::default());
+    let mut run = Run {
+        root,
+        clock,
+        tally,
+        broken: Vec::new(),
+    };
+    if does("unit") {
+        run.unit();
+    }
+    if does("budgets") {
+        run.suite("budgets", &["-p", "agent-aws-budgets"]);
+    }
+    if does("e2e") {
+        run.end_to_end();
+    }
+    run.clock.print();
+    for part in &run.broken {
+        println!("failed: {part}");
+    }
+    println!("{}", run.tally);
+    match (run.broken.is_empty(), run.tally.failed) {
+        (true, 0) => Ok(()),
+        _ => Err(Failure::new("not everything passed")),
+    }
+}
+
+impl Run<'_> {
+    /// Everything that needs no installation. In the dev profile: with the release profile's link-time optimisation,
+    /// each of the test programs would take as long to link as a product.
+    fn unit(&mut self) {
+        self.suite(
+            "unit",
+            &["--workspace", "--exclude", END_TO_END, "--exclude", "agent-aws-budgets"],
+        );
+    }
+
+    /// The installed products, each trial in a world of its own.
+    fn end_to_end(&mut self) {
+        let root = self.root;
+        self.clock.part("needs", || needs::get(root));
+        let staged = self
+            .clock
+            .part("products", || products::build(root))
+            .and_then(|()| self.clock.part("stage", || stage::set(root)));
+        match staged {
+            Ok(()) => self.suite("e2e", &["-p", END_TO_END]),
+            Err(why) => {
+                println!("{why}");
+                self.broken.push("products".into());
+            }
+        }
+    }
+
+    /// One `cargo test`.
+    fn suite(&mut self, name: &str, selection: &[&str]) {
+        let mut command: Command = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
+        command.args(selection).env(stage::VARIABLE, stage::place(self.root));
+        let mut tally = Tally::default();
+        let ended = self
+            .clock
+            .part(name, || shell::watch(&mut command, |line| tally.add_line(line)));
+        self.tally += tally;
+        match ended {
+            Ok(true) => {}
+            // A test program that could not be built or crashed has no failed test to count.
+            Ok(false) if tally.failed == 0 => {
+                self.tally.failed += 1;
+                self.broken
+                    .push(format!("{name}: it did not build, or ended without its closing line"));
+            }
+            Ok(false) => self.broken.push(name.into()),
+            Err(why) => {
+                self.tally.failed += 1;
+                self.broken.push(format!("{name}: {why}"));
+            }
+        }
+    }
+}
