@@ -43,10 +43,7 @@ impl Cause {
     }
 
     fn new(text: &str, kind: Kind) -> Self {
-        Self {
-            text: one_line(text),
-            kind,
-        }
+        Self { text: one_line(text), kind }
     }
 
     /// A failed call of STS.
@@ -61,21 +58,14 @@ impl Cause {
             SdkError::DispatchFailure(_) => {
                 Self::passing(format!("{operation}: {endpoint} cannot be reached: {}", deepest(error)))
             }
-            _ => Self::passing(format!(
-                "{operation}: no usable answer from {endpoint}: {}",
-                deepest(error)
-            )),
+            _ => Self::passing(format!("{operation}: no usable answer from {endpoint}: {}", deepest(error))),
         }
     }
 
     fn answer(operation: &str, error: &ErrorMetadata) -> Self {
         let code = error.code().unwrap_or("an error without a code");
         let text = format!("{operation}: {code}: {}", error.message().unwrap_or("no message"));
-        if passes(code) {
-            Self::passing(text)
-        } else {
-            Self::denied(text)
-        }
+        if passes(code) { Self::passing(text) } else { Self::denied(text) }
     }
 
     /// The caller's own configuration gave nothing.
@@ -100,15 +90,8 @@ impl Cause {
 /// Codes with which STS asks to come again. Every other one stays until somebody changes something.
 fn passes(code: &str) -> bool {
     const PASSING: [&str; 9] = [
-        "InternalFailure",
-        "InternalError",
-        "InternalServerError",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "IDPCommunicationError",
-        "an error without a code",
+        "InternalFailure", "InternalError", "InternalServerError", "ServiceUnavailable", "ServiceUnavailableException",
+        "RequestTimeout", "RequestTimeoutException", "IDPCommunicationError", "an error without a code",
     ];
     PASSING.contains(&code) || code.contains("Throttl") || code.contains("RequestLimit") || code.contains("SlowDown")
 }

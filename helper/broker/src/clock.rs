@@ -22,10 +22,7 @@ impl Now {
         let boot = clock_gettime(ClockId::Boottime);
         Self {
             wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            boot: Duration::new(
-                u64::try_from(boot.tv_sec).unwrap_or(0),
-                u32::try_from(boot.tv_nsec).unwrap_or(0),
-            ),
+            boot: Duration::new(u64::try_from(boot.tv_sec).unwrap_or(0), u32::try_from(boot.tv_nsec).unwrap_or(0)),
         }
     }
 }
@@ -33,9 +30,7 @@ impl Now {
 /// RFC 3339 in UTC, whole seconds, as every SDK parses it.
 pub(crate) fn rfc3339(seconds: u64) -> String {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    DateTime::from_secs(seconds)
-        .fmt(Format::DateTime)
-        .unwrap_or_else(|_| "an unknown time".into())
+    DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_else(|_| "an unknown time".into())
 }
 
 #[cfg(test)]

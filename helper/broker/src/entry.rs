@@ -21,10 +21,7 @@ pub(crate) fn isolate() -> Result<OwnedFd, String> {
     if rustix::process::dumpable_behavior() != Ok(DumpableBehavior::NotDumpable) {
         return Err("the kernel left this process dumpable".into());
     }
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(Resource::Core, none).map_err(|e| format!("cannot forbid core files: {e}"))?;
     let channel = sys::inherit(CHANNEL);
     match rustix::net::sockopt::socket_type(&channel) {

@@ -49,11 +49,7 @@ impl Minter {
             partition: partition(minting.role.as_deref()),
         })
         .map_err(|e| refuse(&e))?;
-        Ok(Self {
-            minting,
-            narrowing,
-            http,
-        })
+        Ok(Self { minting, narrowing, http })
     }
 
     /// Name of the identity.
@@ -100,27 +96,17 @@ impl Minter {
         self.refuse_narrowing()?;
         let caller = sts.caller_identity().await?;
         refuse_root(&caller.arn)?;
-        let what = source
-            .own_profile()
-            .map_or("the source".into(), |p| format!("AWS profile '{p}'"));
-        let mut notes = vec![format!(
-            "the session of {what} is passed on as it is: it cannot be narrowed or attributed"
-        )];
+        let what = source.own_profile().map_or("the source".into(), |p| format!("AWS profile '{p}'"));
+        let mut notes =
+            vec![format!("the session of {what} is passed on as it is: it cannot be narrowed or attributed")];
         let expires = match credentials.expiry().and_then(seconds) {
             Some(expires) => expires,
             None => {
-                notes.push(format!(
-                    "{what} does not say when its session ends: it is read again in time"
-                ));
+                notes.push(format!("{what} does not say when its session ends: it is read again in time"));
                 started.wall.as_secs() + u64::from(self.minting.lifetime.duration)
             }
         };
-        let issued = Issued {
-            credentials,
-            expires,
-            account: caller.account,
-            arn: caller.arn,
-        };
+        let issued = Issued { credentials, expires, account: caller.account, arn: caller.arn };
         self.minted(issued, None, notes, started)
     }
 
@@ -170,11 +156,7 @@ impl Minter {
             expires: issued.expires,
             notes,
         };
-        Ok(Minted {
-            answer,
-            window,
-            session,
-        })
+        Ok(Minted { answer, window, session })
     }
 }
 

@@ -68,11 +68,7 @@ impl Window {
     }
 
     fn margin(&self) -> Duration {
-        if self.lifetime >= LONG {
-            LONG_MARGIN.min(self.lifetime / 3 * 2)
-        } else {
-            self.lifetime / 2
-        }
+        if self.lifetime >= LONG { LONG_MARGIN.min(self.lifetime / 3 * 2) } else { self.lifetime / 2 }
     }
 }
 
@@ -85,11 +81,7 @@ pub(crate) fn backoff(failures: u32, denied: bool, lifetime: Duration, left: Dur
     let doubled = QUICK.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
     let full = if denied { cap } else { doubled.min(cap) };
     let wait = full.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
-    if left.is_zero() {
-        wait
-    } else {
-        wait.min(left / 3).max(FLOOR)
-    }
+    if left.is_zero() { wait } else { wait.min(left / 3).max(FLOOR) }
 }
 
 #[cfg(test)]
@@ -100,10 +92,7 @@ mod tests {
     const T: u64 = 1_800_000_000;
 
     fn at(wall: u64, boot: u64) -> Now {
-        Now {
-            wall: Duration::from_secs(wall),
-            boot: Duration::from_secs(boot),
-        }
+        Now { wall: Duration::from_secs(wall), boot: Duration::from_secs(boot) }
     }
 
     fn window(lifetime: u64) -> Window {

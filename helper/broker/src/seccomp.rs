@@ -28,39 +28,24 @@ pub(crate) fn forbid_dangerous() -> Result<(), Cause> {
         rules.insert(call, vec![]);
         rules.insert(call | X32, vec![]);
     }
-    install(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EPERM.unsigned_abs()),
-    )
+    install(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))
 }
 
 /// Allows what minting from a file and serving need; everything else does not exist.
 pub(crate) fn allow_only_needed() -> Result<(), Cause> {
     let mut rules: Rules = allowed::CALLS.iter().map(|&(call, _)| (call, vec![])).collect();
     rules.insert(libc::SYS_clone, vec![threads_only().map_err(|e| failed(&e))?]);
-    install(
-        rules,
-        SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
-        SeccompAction::Allow,
-    )
+    install(rules, SeccompAction::Errno(libc::ENOSYS.unsigned_abs()), SeccompAction::Allow)
 }
 
 /// clone with CLONE_THREAD. clone3 hides its flags in memory and does not exist, whereupon glibc uses clone.
 fn threads_only() -> Result<SeccompRule, seccompiler::BackendError> {
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
-    SeccompRule::new(vec![SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Qword,
-        SeccompCmpOp::MaskedEq(thread),
-        thread,
-    )?])
+    SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), thread)?])
 }
 
 fn install(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Result<(), Cause> {
-    let arch = std::env::consts::ARCH
-        .try_into()
-        .map_err(|e: seccompiler::BackendError| failed(&e))?;
+    let arch = std::env::consts::ARCH.try_into().map_err(|e: seccompiler::BackendError| failed(&e))?;
     // A call of a foreign architecture kills the process: seccompiler puts that first into every program.
     let filter = SeccompFilter::new(rules, otherwise, matched, arch).map_err(|e| failed(&e))?;
     let program: BpfProgram = filter.try_into().map_err(|e: seccompiler::BackendError| failed(&e))?;

@@ -77,11 +77,9 @@ impl SourceReader {
             (SourceCredentials::ProfileFile { .. }, None) => {
                 Err(Cause::denied("the supervisor did not hand over the source's file"))
             }
-            (SourceCredentials::Own { profile }, _) => Ok(Source::Own(OwnProfile::new(
-                profile,
-                self.region.as_deref(),
-                &self.http,
-            ))),
+            (SourceCredentials::Own { profile }, _) => {
+                Ok(Source::Own(OwnProfile::new(profile, self.region.as_deref(), &self.http)))
+            }
         }
     }
 }
@@ -95,14 +93,7 @@ fn http_client(own: bool) -> SharedHttpClient {
         if let Some(sleep) = components.and_then(|c| c.sleep_impl()) {
             builder.set_sleep_impl(Some(sleep));
         }
-        let proxy = if own {
-            ProxyConfig::from_env()
-        } else {
-            ProxyConfig::disabled()
-        };
-        builder
-            .proxy_config(proxy)
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build()
+        let proxy = if own { ProxyConfig::from_env() } else { ProxyConfig::disabled() };
+        builder.proxy_config(proxy).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
     })
 }

@@ -38,11 +38,7 @@ pub(crate) struct Supervisor<'a> {
 /// Waits for the message that says what to mint; with it comes the descriptor of a source that is a file.
 pub(crate) fn first_message(channel: &Channel, wait: Duration) -> Result<(Box<Minting>, Option<OwnedFd>), Cause> {
     match channel.receive(Some(wait)) {
-        Ok(Received {
-            message: HelperToBroker::Mint(minting),
-            descriptors,
-            ..
-        }) => Ok((minting, single(descriptors)?)),
+        Ok(Received { message: HelperToBroker::Mint(minting), descriptors, .. }) => Ok((minting, single(descriptors)?)),
         Ok(_) => Err(Cause::last("the supervisor did not begin with what to mint")),
         Err(ChannelError::Closed) => entry::end(),
         Err(e) => Err(Cause::last(format!("no word from the supervisor: {e}"))),
@@ -52,10 +48,7 @@ pub(crate) fn first_message(channel: &Channel, wait: Duration) -> Result<(Box<Mi
 /// Tells why there will be no session, then hears the supervisor out: what it still has to say must not fail because
 /// we are gone, or that failure would hide the cause.
 pub(crate) fn give_up(channel: &Channel, cause: Cause) {
-    let told = channel.send(&BrokerToHelper::Failed {
-        cause: cause.text,
-        retry: None,
-    });
+    let told = channel.send(&BrokerToHelper::Failed { cause: cause.text, retry: None });
     let deadline = Instant::now() + LAST_WORDS;
     let mut left = told.is_ok().then_some(LAST_WORDS);
     while let Some(wait) = left.filter(|left| !left.is_zero()) {
@@ -68,11 +61,7 @@ pub(crate) fn give_up(channel: &Channel, cause: Cause) {
 
 fn single(mut descriptors: Vec<OwnedFd>) -> Result<Option<OwnedFd>, Cause> {
     let first = descriptors.pop();
-    if descriptors.is_empty() {
-        Ok(first)
-    } else {
-        Err(Cause::last("more than one descriptor came as the source"))
-    }
+    if descriptors.is_empty() { Ok(first) } else { Err(Cause::last("more than one descriptor came as the source")) }
 }
 
 impl<'a> Supervisor<'a> {
@@ -80,12 +69,7 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn new(channel: &'a Channel) -> io::Result<(Self, UnboundedSender<Renewal>)> {
         let readable = sys::watch(channel.as_fd().try_clone_to_owned()?)?;
         let (inbox, renewals) = unbounded_channel();
-        let supervisor = Self {
-            channel,
-            readable,
-            renewals: RefCell::new(renewals),
-            asked: Cell::new(false),
-        };
+        let supervisor = Self { channel, readable, renewals: RefCell::new(renewals), asked: Cell::new(false) };
         Ok((supervisor, inbox))
     }
 
@@ -129,15 +113,10 @@ impl<'a> Supervisor<'a> {
                     Ok(())
                 }
                 // A grant that waits for a later question would be an old one by then.
-                _ => Err(Cause::last(
-                    "the supervisor said a thing twice, or one that was not asked for",
-                )),
+                _ => Err(Cause::last("the supervisor said a thing twice, or one that was not asked for")),
             };
             if let Err(cause) = heard {
-                self.tell(&BrokerToHelper::Failed {
-                    cause: cause.text,
-                    retry: None,
-                });
+                self.tell(&BrokerToHelper::Failed { cause: cause.text, retry: None });
                 return;
             }
         }

@@ -10,11 +10,7 @@ use tokio::io::unix::AsyncFd;
 pub(crate) fn close_from(first: libc::c_uint) -> io::Result<()> {
     // SAFETY: called before this process has opened anything, so no Rust value owns a descriptor that goes away.
     let done = unsafe { libc::close_range(first, libc::c_uint::MAX, 0) };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Takes over a descriptor that the starting process left for us. May be called once for each number.

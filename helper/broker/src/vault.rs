@@ -62,21 +62,13 @@ pub(crate) struct Vault {
 
 impl Vault {
     pub(crate) fn new(identity: &str) -> Self {
-        Self {
-            identity: identity.into(),
-            state: RefCell::default(),
-            changed: Notify::new(),
-            wanted: Notify::new(),
-        }
+        Self { identity: identity.into(), state: RefCell::default(), changed: Notify::new(), wanted: Notify::new() }
     }
 
     /// A fresh session; trouble is over.
     pub(crate) fn put(&self, answer: Answer, window: Window) {
         let mut state = self.state.borrow_mut();
-        state.held = Some(Held {
-            answer: Arc::new(answer),
-            window,
-        });
+        state.held = Some(Held { answer: Arc::new(answer), window });
         state.trouble = None;
         self.changed.notify_waiters();
     }
@@ -85,10 +77,8 @@ impl Vault {
     pub(crate) fn fail(&self, cause: &str) {
         let mut state = self.state.borrow_mut();
         let since = state.trouble.take().map(|t| t.since);
-        state.trouble = Some(Trouble {
-            cause: cause.into(),
-            since: since.unwrap_or_else(|| Now::read().wall.as_secs()),
-        });
+        state.trouble =
+            Some(Trouble { cause: cause.into(), since: since.unwrap_or_else(|| Now::read().wall.as_secs()) });
         self.changed.notify_waiters();
     }
 
@@ -145,13 +135,10 @@ impl Vault {
                 "the session of identity '{identity}' ended at {ended} and could not be renewed since {}: {cause}",
                 rfc3339(*since)
             )),
-            (Some(Trouble { cause, since }), None) => Refused::Failed(format!(
-                "no session of identity '{identity}' since {}: {cause}",
-                rfc3339(*since)
-            )),
-            (None, _) => Refused::Pending(format!(
-                "the session of identity '{identity}' is being minted: ask again"
-            )),
+            (Some(Trouble { cause, since }), None) => {
+                Refused::Failed(format!("no session of identity '{identity}' since {}: {cause}", rfc3339(*since)))
+            }
+            (None, _) => Refused::Pending(format!("the session of identity '{identity}' is being minted: ask again")),
         }
     }
 }

@@ -29,11 +29,7 @@ impl Agent {
         let (wait, gate) = pipe_with(PipeFlags::CLOEXEC).map_err(errno)?;
         let (failure, report) = pipe_with(PipeFlags::CLOEXEC).map_err(errno)?;
         match sys::fork()? {
-            ForkResult::Parent { child } => Ok(Self {
-                pid: child,
-                gate: Some(gate),
-                failure,
-            }),
+            ForkResult::Parent { child } => Ok(Self { pid: child, gate: Some(gate), failure }),
             ForkResult::Child => {
                 drop(gate);
                 let errno = become_agent(channel, command, door, wait);

@@ -25,11 +25,7 @@ pub(crate) struct Command {
 /// Resolves the first argument along PATH. EACCES if something was there that cannot be executed, else ENOENT.
 pub(crate) fn resolve(command: Vec<OsString>, environment: &[EnvVar]) -> Result<Command, Errno> {
     let name = command.first().ok_or(Errno::ENOENT)?.clone();
-    let path = environment
-        .iter()
-        .rev()
-        .find(|v| v.name == b"PATH")
-        .map_or(DEFAULT_PATH, |v| v.value.as_slice());
+    let path = environment.iter().rev().find(|v| v.name == b"PATH").map_or(DEFAULT_PATH, |v| v.value.as_slice());
     let file = find(&name, path)?;
     let c = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Errno::EINVAL);
     let variable = |v: &EnvVar| c([v.name.as_slice(), b"=", v.value.as_slice()].concat());
@@ -50,11 +46,7 @@ fn find(name: &OsStr, path: &[u8]) -> Result<PathBuf, Errno> {
         return Err(best);
     }
     for directory in path.split(|b| *b == b':') {
-        let directory = if directory.is_empty() {
-            b".".as_slice()
-        } else {
-            directory
-        };
+        let directory = if directory.is_empty() { b".".as_slice() } else { directory };
         let candidate = Path::new(OsStr::from_bytes(directory)).join(name);
         match executable(&candidate) {
             Ok(()) => return Ok(candidate),
@@ -78,35 +70,21 @@ mod tests {
     use super::*;
 
     fn path(value: &str) -> Vec<EnvVar> {
-        vec![EnvVar {
-            name: b"PATH".to_vec(),
-            value: value.into(),
-        }]
+        vec![EnvVar { name: b"PATH".to_vec(), value: value.into() }]
     }
 
     #[test]
     fn the_first_executable_along_path_is_taken() {
-        let command = resolve(vec!["sh".into(), "-c".into()], &path("/nowhere:/usr/bin:/bin"))
-            .ok()
-            .unwrap();
+        let command = resolve(vec!["sh".into(), "-c".into()], &path("/nowhere:/usr/bin:/bin")).ok().unwrap();
         assert_eq!(command.file.to_bytes(), b"/usr/bin/sh");
         assert_eq!(command.arguments.len(), 2);
     }
 
     #[test]
     fn what_is_missing_and_what_cannot_be_executed_are_told_apart() {
-        assert_eq!(
-            resolve(vec!["no-such-command".into()], &path("/usr/bin")).err(),
-            Some(Errno::ENOENT)
-        );
-        assert_eq!(
-            resolve(vec!["/etc/passwd".into()], &path("/usr/bin")).err(),
-            Some(Errno::EACCES)
-        );
-        assert_eq!(
-            resolve(vec!["/usr".into()], &path("/usr/bin")).err(),
-            Some(Errno::EACCES)
-        );
+        assert_eq!(resolve(vec!["no-such-command".into()], &path("/usr/bin")).err(), Some(Errno::ENOENT));
+        assert_eq!(resolve(vec!["/etc/passwd".into()], &path("/usr/bin")).err(), Some(Errno::EACCES));
+        assert_eq!(resolve(vec!["/usr".into()], &path("/usr/bin")).err(), Some(Errno::EACCES));
         assert_eq!(resolve(vec!["passwd".into()], &path("/etc")).err(), Some(Errno::EACCES));
         assert_eq!(resolve(vec!["".into()], &path("/usr/bin")).err(), Some(Errno::ENOENT));
     }

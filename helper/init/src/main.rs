@@ -45,38 +45,24 @@ fn main() -> ExitCode {
 fn run(channel: &Channel, command: Vec<OsString>) -> Result<(), ChannelError> {
     let children = watch_children().map_err(|e| ChannelError::Os(e.into()))?;
     let launch = channel.receive::<HelperToInit>(None)?;
-    let HelperToInit::Launch {
-        environment,
-        directory,
-        door,
-    } = launch.message
-    else {
+    let HelperToInit::Launch { environment, directory, door } = launch.message else {
         return Ok(());
     };
     let capability = launch.descriptors.into_iter().next();
     let directory = OsString::from_vec(directory);
     if let Err(errno) = nix::unistd::chdir(directory.as_os_str()) {
-        return channel.send(&InitToHelper::CannotExecute {
-            errno: errno as i32,
-            directory: true,
-        });
+        return channel.send(&InitToHelper::CannotExecute { errno: errno as i32, directory: true });
     }
     let command = match command::resolve(command, &environment) {
         Ok(command) => command,
         Err(errno) => {
-            return channel.send(&InitToHelper::CannotExecute {
-                errno: errno as i32,
-                directory: false,
-            });
+            return channel.send(&InitToHelper::CannotExecute { errno: errno as i32, directory: false });
         }
     };
     let agent = match Agent::fork(channel, &command, door_at(capability, door)) {
         Ok(agent) => agent,
         Err(errno) => {
-            return channel.send(&InitToHelper::CannotExecute {
-                errno: errno as i32,
-                directory: false,
-            });
+            return channel.send(&InitToHelper::CannotExecute { errno: errno as i32, directory: false });
         }
     };
     attend(channel, &children, agent)
@@ -97,10 +83,8 @@ fn watch_children() -> Result<SignalFd, Errno> {
 /// Until the agent ends or the supervisor is gone.
 fn attend(channel: &Channel, children: &SignalFd, mut agent: Agent) -> Result<(), ChannelError> {
     loop {
-        let mut fds = [
-            PollFd::new(channel.as_fd(), PollFlags::POLLIN),
-            PollFd::new(children.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut fds =
+            [PollFd::new(channel.as_fd(), PollFlags::POLLIN), PollFd::new(children.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(ChannelError::Os(e.into())),
@@ -125,10 +109,7 @@ fn attend(channel: &Channel, children: &SignalFd, mut agent: Agent) -> Result<()
 
 fn finish(channel: &Channel, agent: &Agent, end: Exit) -> Result<(), ChannelError> {
     match agent.exec_error() {
-        Some(errno) => channel.send(&InitToHelper::CannotExecute {
-            errno,
-            directory: false,
-        }),
+        Some(errno) => channel.send(&InitToHelper::CannotExecute { errno, directory: false }),
         None => channel.send(&InitToHelper::Ended(end)),
     }
 }

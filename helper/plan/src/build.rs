@@ -86,26 +86,13 @@ impl fmt::Display for PlanError {
             Self::NotPlain(what, p) => write!(f, "{what} `{}` is no absolute path without `.` and `..`", show(p)),
             Self::Never(what, p, why) => write!(f, "{what} `{}` is refused: {why}", show(p)),
             Self::Home(what, p) => {
-                write!(
-                    f,
-                    "{what} `{}` is a home directory or contains one: choose a directory inside it",
-                    show(p)
-                )
+                write!(f, "{what} `{}` is a home directory or contains one: choose a directory inside it", show(p))
             }
             Self::Secret(what, p, store) => {
-                write!(
-                    f,
-                    "{what} `{}` is, contains or lies inside the secret store `{}`",
-                    show(p),
-                    show(store)
-                )
+                write!(f, "{what} `{}` is, contains or lies inside the secret store `{}`", show(p), show(store))
             }
             Self::OutOfBounds(what, p, bounds) => {
-                write!(
-                    f,
-                    "{what} `{}` is outside what the sandbox lets you write ({bounds})",
-                    show(p)
-                )
+                write!(f, "{what} `{}` is outside what the sandbox lets you write ({bounds})", show(p))
             }
             Self::Twice(p) => write!(f, "`{}` is asked for twice", show(p)),
             Self::Variable(e) => e.fmt(f),
@@ -118,21 +105,9 @@ impl fmt::Display for PlanError {
 pub fn home_of(caller: &Caller, sandbox: &str, identity: &str) -> PathBuf {
     let name = |text: &str| -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        text.chars()
-            .map(|c| {
-                if plain(c) {
-                    c.to_string()
-                } else {
-                    format!("%{:x}", u32::from(c))
-                }
-            })
-            .collect()
+        text.chars().map(|c| if plain(c) { c.to_string() } else { format!("%{:x}", u32::from(c)) }).collect()
     };
-    caller
-        .home
-        .join(".local/share/agent-aws/homes")
-        .join(name(sandbox))
-        .join(name(identity))
+    caller.home.join(".local/share/agent-aws/homes").join(name(sandbox)).join(name(identity))
 }
 
 /// Makes the plan, or says why there is none. Touches nothing.
@@ -146,13 +121,7 @@ pub fn plan(caller: Caller, grant: &Grant, wish: &Wish) -> Result<Plan, PlanErro
     if let Some(source) = draft.sources.get_mut(home.0) {
         source.create = true;
     }
-    draft.intent(
-        &caller.home,
-        What::Bind(home),
-        Access::Write,
-        "the agent's own home, kept",
-        Origin::Sandbox,
-    );
+    draft.intent(&caller.home, What::Bind(home), Access::Write, "the agent's own home, kept", Origin::Sandbox);
     draft.wished(&caller, grant, wish)?;
     draft.intents.sort_by_key(|i| i.path.components().count());
     let mount_points = draft.mount_points(home, &caller.home);
@@ -184,24 +153,12 @@ struct Draft {
 impl Draft {
     fn source(&mut self, path: PathBuf, opener: Opener, required: bool) -> SourceId {
         let keep_link = opener == Opener::Root;
-        self.sources.push(Source {
-            path,
-            opener,
-            required,
-            create: false,
-            keep_link,
-        });
+        self.sources.push(Source { path, opener, required, create: false, keep_link });
         SourceId(self.sources.len() - 1)
     }
 
     fn intent(&mut self, path: &Path, what: What, access: Access, reason: &'static str, origin: Origin) {
-        self.intents.push(Intent {
-            path: path.to_path_buf(),
-            what,
-            access,
-            reason,
-            origin,
-        });
+        self.intents.push(Intent { path: path.to_path_buf(), what, access, reason, origin });
     }
 
     fn row(&mut self, path: &str, what: What, access: Access, reason: &'static str) {
@@ -210,35 +167,21 @@ impl Draft {
 
     /// What of the host's system is shown.
     fn system(&mut self) {
-        self.row(
-            "/",
-            What::Memory {
-                size: MIB,
-                mode: 0o755,
-                owned: false,
-            },
-            Access::Read,
-            "an empty root",
-        );
-        for row in tables::SYSTEM {
+        self.row("/", What::Memory { size: MIB, mode: 0o755, owned: false }, Access::Read, "an empty root");
+        for row in tables::SYSTEM.rows() {
             let id = self.source(row.path.into(), Opener::Root, false);
-            self.table(row, What::Bind(id), Access::Read, "system");
+            self.table(&row, What::Bind(id), Access::Read, "system");
         }
-        for row in tables::DEVICES {
+        for row in tables::DEVICES.rows() {
             let id = self.source(row.path.into(), Opener::Root, true);
-            self.table(row, What::Device(id), Access::Write, "devices");
+            self.table(&row, What::Device(id), Access::Write, "devices");
         }
-        for row in tables::HIDDEN_SYSTEM {
+        for row in tables::HIDDEN_SYSTEM.rows() {
             let id = self.source(row.path.into(), Opener::Root, false);
-            self.table(row, What::Mask(id), Access::Hidden, "hidden");
+            self.table(&row, What::Mask(id), Access::Hidden, "hidden");
         }
-        for (path, to) in tables::DEVICE_LINKS {
-            self.row(
-                path,
-                What::Link { to: to.into() },
-                Access::Read,
-                "where programs look for it",
-            );
+        for Row { path, reason: to } in tables::DEVICE_LINKS.rows() {
+            self.row(path, What::Link { to: to.into() }, Access::Read, "where programs look for it");
         }
     }
 
@@ -248,61 +191,20 @@ impl Draft {
 
     /// What is the sandbox's own and ends with it.
     fn private(&mut self, caller: &Caller, wish: &Wish) {
-        let memory = |size, mode| What::Memory {
-            size,
-            mode,
-            owned: false,
-        };
+        let memory = |size, mode| What::Memory { size, mode, owned: false };
         self.row("/dev", memory(MIB, 0o755), Access::Read, "private devices");
         self.row("/dev/pts", What::Terminals, Access::Write, "private pseudo terminals");
-        self.row(
-            "/dev/shm",
-            memory(2048 * MIB, 0o1777),
-            Access::Write,
-            "private shared memory",
-        );
+        self.row("/dev/shm", memory(2048 * MIB, 0o1777), Access::Write, "private shared memory");
         self.row("/proc", What::Processes, Access::Write, "the sandbox's own processes");
-        self.row(
-            "/tmp",
-            memory(8192 * MIB, 0o1777),
-            Access::Write,
-            "private, gone at the end",
-        );
-        self.row(
-            "/var/tmp",
-            memory(2048 * MIB, 0o1777),
-            Access::Write,
-            "private, gone at the end",
-        );
-        self.row(
-            "/run",
-            memory(MIB, 0o755),
-            Access::Read,
-            "private; no socket of the host",
-        );
-        self.row(
-            "/var/run",
-            What::Link { to: "/run".into() },
-            Access::Read,
-            "where programs look for it",
-        );
+        self.row("/tmp", memory(8192 * MIB, 0o1777), Access::Write, "private, gone at the end");
+        self.row("/var/tmp", memory(2048 * MIB, 0o1777), Access::Write, "private, gone at the end");
+        self.row("/run", memory(MIB, 0o755), Access::Read, "private; no socket of the host");
+        self.row("/var/run", What::Link { to: "/run".into() }, Access::Read, "where programs look for it");
         let runtime = PathBuf::from(format!("/run/user/{}", caller.uid));
-        let owned = What::Memory {
-            size: 256 * MIB,
-            mode: 0o700,
-            owned: true,
-        };
-        self.intent(
-            &runtime,
-            owned,
-            Access::Write,
-            "private runtime directory",
-            Origin::Table("private"),
-        );
+        let owned = What::Memory { size: 256 * MIB, mode: 0o700, owned: true };
+        self.intent(&runtime, owned, Access::Write, "private runtime directory", Origin::Table("private"));
         if let Some((path, content)) = &wish.resolver {
-            let file = What::File {
-                content: content.clone(),
-            };
+            let file = What::File { content: content.clone() };
             self.intent(path, file, Access::Read, "name servers", Origin::Table("private"));
         }
     }
@@ -311,44 +213,18 @@ impl Draft {
     fn ours(&mut self, grant: &Grant) {
         let client = self.source("agent-aws-credentials".into(), Opener::Ours, true);
         let under = |name: &str| PathBuf::from(OURS).join(name);
-        let memory = What::Memory {
-            size: MIB,
-            mode: 0o755,
-            owned: false,
-        };
+        let memory = What::Memory { size: MIB, mode: 0o755, owned: false };
         self.row(OURS, memory, Access::Read, "the doors to credentials");
         let ours = || Origin::Table("ours");
         let tool = under("agent-aws-credentials");
-        self.intent(
-            &tool,
-            What::Bind(client),
-            Access::Read,
-            "client for credential_process",
-            ours(),
-        );
+        self.intent(&tool, What::Bind(client), Access::Read, "client for credential_process", ours());
         let init = self.source("agent-aws-init".into(), Opener::Ours, true);
         let reason = "pid 1, executed by descriptor from here so that Landlock knows it";
         self.intent(&under("agent-aws-init"), What::Bind(init), Access::Read, reason, ours());
-        let config = What::File {
-            content: generated::aws_config(grant, &tool).into_bytes(),
-        };
-        self.intent(
-            &under("config"),
-            config,
-            Access::Read,
-            "AWS configuration without a key",
-            ours(),
-        );
-        let facts = What::File {
-            content: generated::session_facts(grant).into_bytes(),
-        };
-        self.intent(
-            &under("session.json"),
-            facts,
-            Access::Read,
-            "what `agent-aws whoami` says inside",
-            ours(),
-        );
+        let config = What::File { content: generated::aws_config(grant, &tool).into_bytes() };
+        self.intent(&under("config"), config, Access::Read, "AWS configuration without a key", ours());
+        let facts = What::File { content: generated::session_facts(grant).into_bytes() };
+        self.intent(&under("session.json"), facts, Access::Read, "what `agent-aws whoami` says inside", ours());
     }
 
     /// What the caller asked for, held against every bound that needs no look at the disk.
@@ -383,7 +259,7 @@ impl Draft {
         let id = self.source(project.into(), Opener::Caller, true);
         self.intent(project, What::Bind(id), Access::Write, "the project", Origin::Project);
         let mut pinned: Vec<PathBuf> = Vec::new();
-        for row in tables::PROJECT_TRUSTED {
+        for row in tables::PROJECT_TRUSTED.rows() {
             let mut way: Vec<&Path> = Path::new(row.path).ancestors().skip(1).collect();
             way.retain(|p| !p.as_os_str().is_empty());
             for ancestor in way.into_iter().rev() {
@@ -397,13 +273,7 @@ impl Draft {
             }
             let path = project.join(row.path);
             let id = self.optional(&path);
-            self.intent(
-                &path,
-                What::Bind(id),
-                Access::Read,
-                row.reason,
-                Origin::Table("project"),
-            );
+            self.intent(&path, What::Bind(id), Access::Read, row.reason, Origin::Table("project"));
         }
     }
 
@@ -418,20 +288,13 @@ impl Draft {
     /// What is mounted below the agent's home needs something to be mounted on there.
     fn mount_points(&self, home: SourceId, at: &Path) -> Vec<MountPoint> {
         let covered = |path: &Path| {
-            let cover = self
-                .intents
-                .iter()
-                .filter(|i| path != i.path && path.starts_with(&i.path));
-            cover
-                .max_by_key(|i| i.path.components().count())
-                .is_some_and(|i| i.path == at)
+            let cover = self.intents.iter().filter(|i| path != i.path && path.starts_with(&i.path));
+            cover.max_by_key(|i| i.path.components().count()).is_some_and(|i| i.path == at)
         };
         let below = |i: &Intent| match (&i.what, i.path.strip_prefix(at)) {
-            (What::Bind(source), Ok(below)) if !below.as_os_str().is_empty() && covered(&i.path) => Some(MountPoint {
-                home,
-                below: below.into(),
-                source: *source,
-            }),
+            (What::Bind(source), Ok(below)) if !below.as_os_str().is_empty() && covered(&i.path) => {
+                Some(MountPoint { home, below: below.into(), source: *source })
+            }
             _ => None,
         };
         self.intents.iter().filter_map(below).collect()
@@ -443,19 +306,13 @@ impl Draft {
             let host = matches!(i.origin, Origin::Project | Origin::Caller(_) | Origin::Table("system"));
             host && matches!(i.what, What::Bind(_)) && wish.directory.starts_with(&i.path)
         };
-        if self.intents.iter().any(shown) {
-            wish.directory.clone()
-        } else {
-            wish.project.clone()
-        }
+        if self.intents.iter().any(shown) { wish.directory.clone() } else { wish.project.clone() }
     }
 }
 
 fn plain(what: &'static str, path: &Path) -> Result<(), PlanError> {
     use std::os::unix::ffi::OsStrExt;
-    let parts = path
-        .components()
-        .all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
+    let parts = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
     let bytes = path.as_os_str().as_bytes();
     if !path.is_absolute() || !parts || bytes.contains(&0) || bytes.len() > 4000 {
         return Err(PlanError::NotPlain(what, path.into()));
@@ -467,17 +324,10 @@ fn plain(what: &'static str, path: &Path) -> Result<(), PlanError> {
 /// by whoever opened it, to the path that the kernel says it is.
 pub(crate) fn check_writable(what: &'static str, path: &Path, caller: &Caller, g: &Grant) -> Result<(), PlanError> {
     plain(what, path)?;
-    for row in tables::NEVER_WRITABLE {
-        if path == Path::new(row.path) {
-            return Err(PlanError::Never(what, path.into(), row.reason));
-        }
-    }
-    if let Some(inside) = tables::NEVER_INSIDE.iter().find(|dir| path.starts_with(dir)) {
-        let why = tables::NEVER_WRITABLE
-            .iter()
-            .find(|row| row.path == *inside)
-            .map_or("the system's", |r| r.reason);
-        return Err(PlanError::Never(what, path.into(), why));
+    let itself = tables::NEVER_WRITABLE.find(path.as_os_str().as_encoded_bytes());
+    let around = || tables::NEVER_INSIDE.rows().find(|row| path.starts_with(row.path));
+    if let Some(row) = itself.or_else(around) {
+        return Err(PlanError::Never(what, path.into(), row.reason));
     }
     check_secret(what, path, caller)?;
     if !g.rw_paths.iter().any(|bound| path.starts_with(bound)) {
@@ -490,30 +340,10 @@ pub(crate) fn check_writable(what: &'static str, path: &Path, caller: &Caller, g
 /// As [`check_writable`], for a path that is only shown.
 pub(crate) fn check_readable(what: &'static str, path: &Path, caller: &Caller) -> Result<(), PlanError> {
     plain(what, path)?;
-    let replaced = [
-        "/",
-        "/proc",
-        "/dev",
-        "/sys",
-        "/run",
-        "/tmp",
-        "/var",
-        "/etc/agent-aws",
-        "/var/log/agent-aws",
-    ];
-    let inside = [
-        "/proc",
-        "/dev",
-        "/run/agent-aws",
-        "/etc/agent-aws",
-        "/var/log/agent-aws",
-    ];
+    let replaced = ["/", "/proc", "/dev", "/sys", "/run", "/tmp", "/var", "/etc/agent-aws", "/var/log/agent-aws"];
+    let inside = ["/proc", "/dev", "/run/agent-aws", "/etc/agent-aws", "/var/log/agent-aws"];
     if replaced.iter().any(|p| path == Path::new(p)) || inside.iter().any(|p| path.starts_with(p)) {
-        return Err(PlanError::Never(
-            what,
-            path.into(),
-            "the sandbox has its own, or hides it",
-        ));
+        return Err(PlanError::Never(what, path.into(), "the sandbox has its own, or hides it"));
     }
     check_secret(what, path, caller)
 }
@@ -522,7 +352,7 @@ fn check_secret(what: &'static str, path: &Path, caller: &Caller) -> Result<(), 
     if caller.home.starts_with(path) {
         return Err(PlanError::Home(what, path.into()));
     }
-    for row in tables::SECRET_STORES {
+    for row in tables::SECRET_STORES.rows() {
         let store = caller.home.join(row.path);
         if store.starts_with(path) || path.starts_with(&store) {
             return Err(PlanError::Secret(what, path.into(), store));

@@ -44,7 +44,7 @@ pub fn check_variable(name: &[u8], value: &[u8]) -> Result<(), EnvError> {
     if value.contains(&0) {
         return Err(EnvError::BadValue(text));
     }
-    match tables::REFUSED_VARIABLES.iter().find(|row| row.path.as_bytes() == name) {
+    match tables::REFUSED_VARIABLES.find(name) {
         Some(row) => Err(EnvError::Refused(text, row.reason)),
         None => Ok(()),
     }
@@ -55,11 +55,7 @@ pub(crate) fn environment(caller: &Caller, grant: &Grant, wish: &Wish, door: i32
     let mut all: Vec<Variable> = vec![(b"PATH".to_vec(), DEFAULT_PATH.to_vec())];
     for (name, value) in &wish.environment {
         check_variable(name, value)?;
-        let value = if name == b"PATH" {
-            absolute_entries(value)
-        } else {
-            value.clone()
-        };
+        let value = if name == b"PATH" { absolute_entries(value) } else { value.clone() };
         set(&mut all, name, &value);
     }
     let runtime = format!("/run/user/{}", caller.uid);
@@ -84,11 +80,7 @@ pub(crate) fn environment(caller: &Caller, grant: &Grant, wish: &Wish, door: i32
         set(&mut all, b"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", b"/credentials");
         // SDKs that obey proxy variables would send the fetch of credentials itself to the proxy.
         for name in [b"NO_PROXY", b"no_proxy"] {
-            let given = all
-                .iter()
-                .find(|(n, _)| n == name)
-                .map(|(_, v)| v.clone())
-                .unwrap_or_default();
+            let given = all.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap_or_default();
             let comma: &[u8] = if given.is_empty() { b"" } else { b"," };
             set(&mut all, name, &[given.as_slice(), comma, b"169.254.170.2"].concat());
         }
@@ -105,15 +97,8 @@ fn set(all: &mut Vec<Variable>, name: &[u8], value: &[u8]) {
 
 /// `.` and empty entries of PATH would execute what lies in the working directory.
 fn absolute_entries(path: &[u8]) -> Vec<u8> {
-    let kept: Vec<&[u8]> = path
-        .split(|b| *b == b':')
-        .filter(|entry| entry.starts_with(b"/"))
-        .collect();
-    if kept.is_empty() {
-        DEFAULT_PATH.to_vec()
-    } else {
-        kept.join(b":".as_slice())
-    }
+    let kept: Vec<&[u8]> = path.split(|b| *b == b':').filter(|entry| entry.starts_with(b"/")).collect();
+    if kept.is_empty() { DEFAULT_PATH.to_vec() } else { kept.join(b":".as_slice()) }
 }
 
 #[cfg(test)]
@@ -122,22 +107,11 @@ mod tests {
 
     #[test]
     fn credentials_and_other_identities_are_refused_as_variables() {
-        for name in [
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_PROFILE",
-            "LD_PRELOAD",
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        ] {
-            assert!(
-                matches!(check_variable(name.as_bytes(), b"x"), Err(EnvError::Refused(..))),
-                "{name}"
-            );
+        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "LD_PRELOAD", "AWS_CONTAINER_CREDENTIALS_FULL_URI"] {
+            assert!(matches!(check_variable(name.as_bytes(), b"x"), Err(EnvError::Refused(..))), "{name}");
         }
         assert_eq!(check_variable(b"EDITOR", b"vi"), Ok(()));
-        assert!(matches!(
-            check_variable(b"BASH_FUNC_x()=", b""),
-            Err(EnvError::BadName(_))
-        ));
+        assert!(matches!(check_variable(b"BASH_FUNC_x()=", b""), Err(EnvError::BadName(_))));
         assert!(matches!(check_variable(b"", b""), Err(EnvError::BadName(_))));
     }
 

@@ -15,17 +15,9 @@ pub(crate) fn aws_config(grant: &Grant, client: &Path) -> String {
             names.push(header);
         }
     }
-    let region = grant
-        .region
-        .as_ref()
-        .map(|r| format!("region = {r}\n"))
-        .unwrap_or_default();
+    let region = grant.region.as_ref().map(|r| format!("region = {r}\n")).unwrap_or_default();
     let body = format!("{region}credential_process = {}\n", client.display());
-    names
-        .iter()
-        .map(|header| format!("{header}\n{body}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    names.iter().map(|header| format!("{header}\n{body}")).collect::<Vec<_>>().join("\n")
 }
 
 /// JSON by hand: the values are names from policy, which admits no quotes, and are escaped all the same.

@@ -16,10 +16,7 @@ pub fn explain(plan: &Plan) -> String {
     }
     line(&mut out, format_args!("\nenvironment"));
     for (name, value) in &plan.environment {
-        line(
-            &mut out,
-            format_args!("  {}={}", name.escape_ascii(), value.escape_ascii()),
-        );
+        line(&mut out, format_args!("  {}={}", name.escape_ascii(), value.escape_ascii()));
     }
     out
 }
@@ -33,10 +30,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 fn header(plan: &Plan) -> Vec<(&'static str, String)> {
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let mut rows = vec![
-        (
-            "caller",
-            format!("{} (uid {})", plan.caller.login.escape_debug(), plan.caller.uid),
-        ),
+        ("caller", format!("{} (uid {})", plan.caller.login.escape_debug(), plan.caller.uid)),
         ("identity", plan.identity.clone()),
     ];
     for (name, value) in &plan.identity_facts {
@@ -44,18 +38,12 @@ fn header(plan: &Plan) -> Vec<(&'static str, String)> {
     }
     rows.push(("sandbox", plan.sandbox.clone()));
     rows.push(("network", plan.network.to_string()));
-    rows.push((
-        "nesting",
-        if plan.nesting { "user namespaces admitted" } else { "no" }.into(),
-    ));
+    rows.push(("nesting", if plan.nesting { "user namespaces admitted" } else { "no" }.into()));
     if !plan.waived.is_empty() {
         rows.push(("waived", plan.waived.join(", ")));
     }
     rows.push(("project", plan.project.display().to_string().escape_debug().to_string()));
-    rows.push((
-        "directory",
-        plan.directory.display().to_string().escape_debug().to_string(),
-    ));
+    rows.push(("directory", plan.directory.display().to_string().escape_debug().to_string()));
     rows.push(("command", command.join(" ")));
     rows
 }
@@ -73,12 +61,7 @@ fn row(plan: &Plan, intent: &Intent) -> String {
         Origin::Caller(option) => format!("option {option}"),
     };
     let path = intent.path.display().to_string();
-    format!(
-        "{access:<7}{:<44} {} [{origin}]{}",
-        path.escape_debug(),
-        intent.reason,
-        from(plan, intent)
-    )
+    format!("{access:<7}{:<44} {} [{origin}]{}", path.escape_debug(), intent.reason, from(plan, intent))
 }
 
 /// Where a bind comes from, if that is not the same path.

@@ -16,10 +16,7 @@ pub(crate) fn names(draft: &Draft, report: &mut Report<'_>) {
     for (kind, name, at) in &draft.names {
         if let Some(before) = first.get(&(*kind, name)) {
             let hint = format!("first at {}", report.position(*before));
-            report.add(
-                *at,
-                Problem::new(format!("[{}.{name}] is defined twice", kind.word())).hint(hint),
-            );
+            report.add(*at, Problem::new(format!("[{}.{name}] is defined twice", kind.word())).hint(hint));
         } else {
             first.insert((*kind, name), *at);
         }
@@ -28,16 +25,8 @@ pub(crate) fn names(draft: &Draft, report: &mut Report<'_>) {
 
 /// Every reference leads somewhere.
 pub(crate) fn references(draft: &Draft, report: &mut Report<'_>) {
-    let known: BTreeSet<(Kind, &str)> = draft
-        .names
-        .iter()
-        .map(|(kind, name, _)| (*kind, name.as_str()))
-        .collect();
-    for (kind, name, at) in draft
-        .uses
-        .iter()
-        .filter(|(kind, name, _)| !known.contains(&(*kind, name)))
-    {
+    let known: BTreeSet<(Kind, &str)> = draft.names.iter().map(|(kind, name, _)| (*kind, name.as_str())).collect();
+    for (kind, name, at) in draft.uses.iter().filter(|(kind, name, _)| !known.contains(&(*kind, name))) {
         if report.is_full() {
             return;
         }
@@ -59,10 +48,7 @@ pub(crate) fn aliases(draft: &Draft, report: &mut Report<'_>) {
     let mut taken: BTreeMap<&str, &str> = identities.map(|(_, name, _)| (name.as_str(), name.as_str())).collect();
     for (identity, alias, at) in &draft.aliases {
         if let Some(owner) = taken.insert(alias, identity) {
-            report.add(
-                *at,
-                format!("alias {} is already taken by [identity.{owner}]", quoted(alias)),
-            );
+            report.add(*at, format!("alias {} is already taken by [identity.{owner}]", quoted(alias)));
         }
     }
 }
@@ -74,10 +60,7 @@ pub(crate) fn identities(draft: &Draft, report: &mut Report<'_>) {
     let places = draft.names.iter().filter(|(kind, ..)| *kind == Kind::Identity);
     let places: BTreeMap<&str, Spot> = places.map(|(_, name, at)| (name.as_str(), *at)).collect();
     for identity in &draft.policy.identities {
-        let (name, at) = (
-            &identity.name,
-            places.get(identity.name.as_str()).copied().unwrap_or(Spot::first(0)),
-        );
+        let (name, at) = (&identity.name, places.get(identity.name.as_str()).copied().unwrap_or(Spot::first(0)));
         if identity.region.is_none() && without_region.contains(identity.source.as_str()) {
             let problem = Problem::new(format!("neither [identity.{name}] nor its source has a region"));
             report.add(at, problem.hint("region = \"...\" in one of them"));
@@ -111,11 +94,7 @@ const ALLOW_STEP: &str =
 
 /// What the data table of `read-metadata` takes, with quotes and commas.
 fn data_reads(access: Access) -> usize {
-    if access == Access::ReadMetadata {
-        DATA_READS_LENGTH
-    } else {
-        0
-    }
+    if access == Access::ReadMetadata { DATA_READS_LENGTH } else { 0 }
 }
 
 const DATA_READS_LENGTH: usize = 1467;
@@ -136,18 +115,12 @@ mod tests {
             "[source.s]\nprofile-file = \"/s\"\nregion = \"eu-west-1\"\n[identity.i]\nsource = \"s\"\n\
              role = \"arn:aws:iam::111122223333:role/r\"\naccess = {access:?}\ndeny-actions = {deny:?}\nmay-assume = {assume:?}\n"
         );
-        Policy::parse(&[SourceFile {
-            name: "p",
-            bytes: text.as_bytes(),
-        }])
+        Policy::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }])
     }
 
     #[test]
     fn the_length_of_the_data_table_is_the_compilers() {
-        assert_eq!(
-            DATA_READS_LENGTH,
-            DATA_READS.iter().map(|row| row.action.len() + 3).sum::<usize>()
-        );
+        assert_eq!(DATA_READS_LENGTH, DATA_READS.iter().map(|row| row.action.len() + 3).sum::<usize>());
     }
 
     proptest! {

@@ -132,17 +132,10 @@ impl fmt::Display for Denial {
             Self::NoChoice { offers } => write!(f, "name an identity; you may use {}", offers.join(", ")),
             Self::AmbiguousSandbox { names } => write!(f, "choose one with --sandbox: {}", names.join(", ")),
             Self::UnknownSandboxForYou { names } => {
-                write!(
-                    f,
-                    "no such sandbox for you and this identity; there is {}",
-                    names.join(", ")
-                )
+                write!(f, "no such sandbox for you and this identity; there is {}", names.join(", "))
             }
             Self::WiderNetwork { asked, allowed } => {
-                write!(
-                    f,
-                    "network \"{asked}\" is wider than \"{allowed}\", which this sandbox has"
-                )
+                write!(f, "network \"{asked}\" is wider than \"{allowed}\", which this sandbox has")
             }
         }
     }
@@ -169,42 +162,23 @@ impl Policy {
         let (sandbox, rule) = self.choose_sandbox(&rules, ask.sandbox)?;
         let network = ask.network.unwrap_or(sandbox.network);
         if network > sandbox.network {
-            return Err(Denial::WiderNetwork {
-                asked: network,
-                allowed: sandbox.network,
-            });
+            return Err(Denial::WiderNetwork { asked: network, allowed: sandbox.network });
         }
-        Ok(Decision {
-            identity,
-            sandbox,
-            network,
-            rule,
-        })
+        Ok(Decision { identity, sandbox, network, rule })
     }
 
     /// Everything that this subject may use: identities of the policy first, then own ones.
     pub fn offers(&self, subject: &Subject) -> Vec<Offer<'_>> {
-        let policy = self
-            .identities
-            .iter()
-            .map(|identity| (Offered::Policy(identity), Target::Policy(&identity.name)));
-        let own = self
-            .own_profiles(&self.allows)
-            .into_iter()
-            .map(|name| (Offered::Own(name), Target::Own(name)));
+        let policy = self.identities.iter().map(|identity| (Offered::Policy(identity), Target::Policy(&identity.name)));
+        let own = self.own_profiles(&self.allows).into_iter().map(|name| (Offered::Own(name), Target::Own(name)));
         let denied = self.denies.iter().filter(|rule| rule.applies_to(subject));
-        let any_own = Offered::AnyOwn {
-            except: self.own_profiles(denied),
-        };
+        let any_own = Offered::AnyOwn { except: self.own_profiles(denied) };
         policy
             .chain(own)
             .chain([(any_own, Target::AnyOwn)])
             .map(|(identity, target)| (identity, self.granting(subject, target)))
             .filter(|(_, rules)| !rules.is_empty())
-            .map(|(identity, rules)| Offer {
-                identity,
-                sandboxes: self.sandboxes_of(&rules),
-            })
+            .map(|(identity, rules)| Offer { identity, sandboxes: self.sandboxes_of(&rules) })
             .collect()
     }
 
@@ -219,13 +193,10 @@ impl Policy {
     /// The identity that is asked for, granted or not; `None` for one that cannot be.
     pub(crate) fn wanted<'p>(&'p self, subject: &Subject, wanted: Wanted<'p>) -> Result<Option<Granted<'p>>, Denial> {
         match wanted {
-            Wanted::Named(name) => Ok(self.identities.iter().fold(None, |found, identity| {
-                if identity.name == name {
-                    self.granted(identity)
-                } else {
-                    found
-                }
-            })),
+            Wanted::Named(name) => Ok(self
+                .identities
+                .iter()
+                .fold(None, |found, identity| if identity.name == name { self.granted(identity) } else { found })),
             Wanted::Own(profile) => Ok(is_profile_name(profile).then_some(Granted::Own { profile })),
             Wanted::Unnamed => self.only_choice(subject).map(Some),
         }
@@ -244,15 +215,12 @@ impl Policy {
             .collect();
         match named.as_slice() {
             [only] => Ok(*only),
-            _ => Err(Denial::NoChoice {
-                offers: offers.iter().map(|offer| offer.identity.to_string()).collect(),
-            }),
+            _ => Err(Denial::NoChoice { offers: offers.iter().map(|offer| offer.identity.to_string()).collect() }),
         }
     }
 
     fn granted<'p>(&'p self, identity: &'p Identity) -> Option<Granted<'p>> {
-        self.source(&identity.source)
-            .map(|source| Granted::Policy(identity, source))
+        self.source(&identity.source).map(|source| Granted::Policy(identity, source))
     }
 
     fn choose_sandbox<'p>(
@@ -271,11 +239,7 @@ impl Policy {
             },
         };
         let gives = |rule: &&&Rule| rule.sandbox.as_ref() == Some(&sandbox.name);
-        rules
-            .iter()
-            .find(gives)
-            .map(|rule| (sandbox, &rule.position))
-            .ok_or(Denial::NotGranted)
+        rules.iter().find(gives).map(|rule| (sandbox, &rule.position)).ok_or(Denial::NotGranted)
     }
 
     fn sandboxes_of<'p>(&'p self, rules: &[&Rule]) -> Vec<&'p Sandbox> {

@@ -53,10 +53,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-        }
+        Self { message: message.into(), hint: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -88,11 +85,7 @@ pub(crate) struct Spot {
 impl Spot {
     /// The first character of a file.
     pub(crate) fn first(file: usize) -> Self {
-        Self {
-            file,
-            line: 1,
-            column: 1,
-        }
+        Self { file, line: 1, column: 1 }
     }
 }
 
@@ -105,10 +98,7 @@ pub(crate) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(crate) fn new(files: Vec<&'a str>) -> Self {
-        Self {
-            files,
-            found: Vec::new(),
-        }
+        Self { files, found: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, at: Spot, problem: impl Into<Problem>) {
@@ -126,10 +116,7 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn position(&self, at: Spot) -> Position {
-        Position {
-            file: self.file(at).to_owned(),
-            line: at.line,
-        }
+        Position { file: self.file(at).to_owned(), line: at.line }
     }
 
     fn file(&self, at: Spot) -> &'a str {

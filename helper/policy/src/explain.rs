@@ -42,10 +42,7 @@ impl fmt::Display for Verdict {
             Self::OtherIdentity => f.write_str("is about other identities"),
             Self::Applies => f.write_str("is about you"),
             Self::GroupOnlyInProcess { group } => {
-                write!(
-                    f,
-                    "is about group {group}, in which the user database does not have you"
-                )
+                write!(f, "is about group {group}, in which the user database does not have you")
             }
             Self::GroupOnlyInDatabase { group } => write!(f, "is about group {group}: log in again to be in it"),
             Self::OtherSubject => f.write_str("is about others"),
@@ -107,9 +104,7 @@ fn verdict(rule: &Rule, subject: &Subject, target: Option<Target<'_>>) -> Verdic
         (Applies::Yes, None) => Verdict::Applies,
         (Applies::Yes, Some(target)) if !rule.covers(target) => Verdict::OtherIdentity,
         (Applies::Yes, Some(_)) => match &rule.sandbox {
-            Some(sandbox) => Verdict::Allows {
-                sandbox: sandbox.clone(),
-            },
+            Some(sandbox) => Verdict::Allows { sandbox: sandbox.clone() },
             None => Verdict::Denies,
         },
     }

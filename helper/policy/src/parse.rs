@@ -68,10 +68,7 @@ pub(crate) fn policy(files: &[SourceFile<'_>]) -> Result<Policy, Vec<Diagnostic>
         }
     }
     if files.len() > MAX_FILES {
-        report.add(
-            Spot::first(MAX_FILES),
-            format!("a policy has at most {MAX_FILES} files"),
-        );
+        report.add(Spot::first(MAX_FILES), format!("a policy has at most {MAX_FILES} files"));
         readable = false;
     }
     if readable {
@@ -81,11 +78,7 @@ pub(crate) fn policy(files: &[SourceFile<'_>]) -> Result<Policy, Vec<Diagnostic>
     check::names(&draft, &mut report);
     check::aliases(&draft, &mut report);
     check::identities(&draft, &mut report);
-    if report.count() > 0 {
-        Err(report.finish())
-    } else {
-        Ok(draft.policy)
-    }
+    if report.count() > 0 { Err(report.finish()) } else { Ok(draft.policy) }
 }
 
 /// Reads one file.
@@ -113,13 +106,7 @@ fn read_file<'a>(
         return Err(last);
     }
     let called = "the policy".to_owned();
-    let mut top = Reader {
-        document: &document,
-        table: table.get_ref(),
-        at: Spot::first(index),
-        called,
-        report,
-    };
+    let mut top = Reader { document: &document, table: table.get_ref(), at: Spot::first(index), called, report };
     top.only("source identity sandbox allow deny");
     for kind in [Kind::Source, Kind::Identity, Kind::Sandbox] {
         definitions(kind, &mut top, draft);
@@ -131,10 +118,7 @@ fn read_file<'a>(
 
 fn text(file: usize, bytes: &[u8]) -> Result<&str, (Spot, Problem)> {
     if bytes.len() > MAX_FILE_BYTES {
-        return Err((
-            Spot::first(file),
-            format!("the file is larger than {MAX_FILE_BYTES} bytes").into(),
-        ));
+        return Err((Spot::first(file), format!("the file is larger than {MAX_FILE_BYTES} bytes").into()));
     }
     if bytes.starts_with(b"\xef\xbb\xbf") {
         let problem = Problem::new("the file begins with a byte order mark").hint("save it as plain UTF-8");
@@ -143,9 +127,7 @@ fn text(file: usize, bytes: &[u8]) -> Result<&str, (Spot, Problem)> {
     let (good, rest) = match str::from_utf8(bytes) {
         Ok(text) => (text, ""),
         Err(error) => {
-            let good = bytes
-                .get(..error.valid_up_to())
-                .and_then(|good| str::from_utf8(good).ok());
+            let good = bytes.get(..error.valid_up_to()).and_then(|good| str::from_utf8(good).ok());
             (good.unwrap_or_default(), "the file is not UTF-8 from here on")
         }
     };
@@ -177,8 +159,7 @@ fn definitions(kind: Kind, top: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
         draft.names.push((kind, name.clone(), at));
         let DeValue::Table(table) = value.get_ref() else {
             let hint = format!("definitions stand below [{word}.NAME]");
-            top.report
-                .add(at, wrong_type(&called, "a table", value.get_ref()).hint(hint));
+            top.report.add(at, wrong_type(&called, "a table", value.get_ref()).hint(hint));
             continue;
         };
         let it = &mut top.enter(table, at, called);
@@ -196,27 +177,18 @@ fn source(name: String, it: &mut Reader<'_, '_, '_>) -> Option<Source> {
     for later in ["instance", "credential-process", "web-identity"] {
         if let Some((key, _)) = it.table.get_key_value(later) {
             let at = it.document.spot(key.span().start);
-            it.report
-                .add(at, format!("this version supports profile-file only, not {later}"));
+            it.report.add(at, format!("this version supports profile-file only, not {later}"));
         }
     }
     if it.report.count() == faults {
         it.needs("profile-file");
     }
     let path = it.text("profile-file", syntax::absolute_path);
-    let profile = it
-        .text("profile", syntax::profile)
-        .unwrap_or_else(|| "default".to_owned());
+    let profile = it.text("profile", syntax::profile).unwrap_or_else(|| "default".to_owned());
     let region = it.text("region", syntax::region);
     let sts_endpoint = it.text("sts-endpoint", syntax::endpoint);
     let kind = SourceKind::ProfileFile { path: path?, profile };
-    Some(Source {
-        name,
-        kind,
-        region,
-        sts_endpoint,
-        position: it.report.position(it.at),
-    })
+    Some(Source { name, kind, region, sts_endpoint, position: it.report.position(it.at) })
 }
 
 fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
@@ -225,16 +197,10 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     it.needs("source");
     let role = it.text("role", syntax::role_arn);
     let source = refer(Kind::Source, it, draft);
-    let aliases = it
-        .list("aliases", "a string", |value| value.as_str().map(syntax::name))
-        .unwrap_or_default();
-    draft
-        .aliases
-        .extend(aliases.iter().map(|(alias, at)| (name.clone(), alias.clone(), *at)));
+    let aliases = it.list("aliases", "a string", |value| value.as_str().map(syntax::name)).unwrap_or_default();
+    draft.aliases.extend(aliases.iter().map(|(alias, at)| (name.clone(), alias.clone(), *at)));
     let region = it.text("region", syntax::region);
-    let duration = it
-        .text("duration", syntax::duration)
-        .unwrap_or(Duration::from_secs(3600));
+    let duration = it.text("duration", syntax::duration).unwrap_or(Duration::from_secs(3600));
     let access = it.word("access", Access::WORDS).unwrap_or(Access::Full);
     let deny_actions = it.texts("deny-actions", syntax::action).unwrap_or_default();
     let may_assume = it.texts("may-assume", syntax::role_arn_pattern).unwrap_or_default();
@@ -265,15 +231,9 @@ fn sandbox(name: String, it: &mut Reader<'_, '_, '_>) -> Sandbox {
         name,
         home: it.text("home", syntax::home).unwrap_or(Home::Agent),
         network: it.word("network", Network::WORDS).unwrap_or(Network::Filtered),
-        allow_names: it
-            .texts("allow-names", syntax::allow_name)
-            .unwrap_or_else(|| vec!["*".to_owned()]),
-        rw_paths: it
-            .texts("rw-paths", syntax::bound_path)
-            .unwrap_or_else(|| vec![BoundPath::Home(PathBuf::new())]),
-        nesting: it
-            .value("nesting", "true or false", |value| value.as_bool().map(Ok))
-            .is_some_and(|(yes, _)| yes),
+        allow_names: it.texts("allow-names", syntax::allow_name).unwrap_or_else(|| vec!["*".to_owned()]),
+        rw_paths: it.texts("rw-paths", syntax::bound_path).unwrap_or_else(|| vec![BoundPath::Home(PathBuf::new())]),
+        nesting: it.value("nesting", "true or false", |value| value.as_bool().map(Ok)).is_some_and(|(yes, _)| yes),
         waive: it.texts("waive", |text| word(text, Waiver::WORDS)).unwrap_or_default(),
         position: it.report.position(it.at),
     }
@@ -299,9 +259,7 @@ fn rules(kind: RuleKind, top: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
         let at = top.document.spot(entry.span().start);
         match entry.get_ref() {
             DeValue::Table(table) => rule(kind, &mut top.enter(table, at, format!("[[{word}]]")), draft),
-            other => top
-                .report
-                .add(at, wrong_type("a rule", "a table", other).hint(hint.clone())),
+            other => top.report.add(at, wrong_type("a rule", "a table", other).hint(hint.clone())),
         }
     }
 }
@@ -314,34 +272,22 @@ fn rule(kind: RuleKind, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     let faults = it.report.count();
     let wanted = "a name or a number";
     let users = it.list("users", wanted, |value| name_or_id(value, syntax::user, UserRef::Uid));
-    let groups = it.list("groups", wanted, |value| {
-        name_or_id(value, syntax::group, GroupRef::Gid)
-    });
-    let identities = it.list("identities", "a string", |value| {
-        value.as_str().map(syntax::identity_pattern)
-    });
+    let groups = it.list("groups", wanted, |value| name_or_id(value, syntax::group, GroupRef::Gid));
+    let identities = it.list("identities", "a string", |value| value.as_str().map(syntax::identity_pattern));
     let (users, groups) = (plain(users.unwrap_or_default()), plain(groups.unwrap_or_default()));
     let identities = identities.unwrap_or_default();
     let whole = it.report.count() == faults; // else a list is empty because its entries are wrong
     if whole && users.is_empty() && groups.is_empty() {
         let hint = "users = [...] or groups = [...]; everybody is users = [\"*\"]";
-        it.report.add(
-            it.at,
-            Problem::new(format!("{} speaks of nobody", it.called)).hint(hint),
-        );
+        it.report.add(it.at, Problem::new(format!("{} speaks of nobody", it.called)).hint(hint));
     }
     if whole && identities.is_empty() {
-        it.report.add(
-            it.at,
-            Problem::new(format!("{} names no identity", it.called)).hint("identities = [...]"),
-        );
+        it.report.add(it.at, Problem::new(format!("{} names no identity", it.called)).hint("identities = [...]"));
     }
-    draft
-        .uses
-        .extend(identities.iter().filter_map(|(pattern, at)| match pattern {
-            IdentityPattern::Policy(name) => Some((Kind::Identity, name.clone(), *at)),
-            _ => None,
-        }));
+    draft.uses.extend(identities.iter().filter_map(|(pattern, at)| match pattern {
+        IdentityPattern::Policy(name) => Some((Kind::Identity, name.clone(), *at)),
+        _ => None,
+    }));
     let (rules, sandbox) = if kind == RuleKind::Allow {
         it.needs("sandbox");
         let sandbox = refer(Kind::Sandbox, it, draft);
@@ -350,14 +296,7 @@ fn rule(kind: RuleKind, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
         (&mut draft.policy.denies, None)
     };
     let position = it.report.position(it.at);
-    rules.push(Rule {
-        kind,
-        users,
-        groups,
-        identities: plain(identities),
-        sandbox,
-        position,
-    });
+    rules.push(Rule { kind, users, groups, identities: plain(identities), sandbox, position });
 }
 
 fn name_or_id<T>(

@@ -15,9 +15,7 @@ pub(crate) struct Document<'a> {
 
 impl<'a> Document<'a> {
     pub(crate) fn new(file: usize, text: &'a str) -> Self {
-        let lines = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { file, text, lines }
     }
 
@@ -26,17 +24,9 @@ impl<'a> Document<'a> {
     pub(crate) fn spot(&self, offset: usize) -> Spot {
         let offset = self.text.floor_char_boundary(offset);
         let line = self.lines.partition_point(|start| *start <= offset);
-        let start = line
-            .checked_sub(1)
-            .and_then(|index| self.lines.get(index))
-            .copied()
-            .unwrap_or(0);
+        let start = line.checked_sub(1).and_then(|index| self.lines.get(index)).copied().unwrap_or(0);
         let before = self.text.get(start..offset).unwrap_or_default();
-        Spot {
-            file: self.file,
-            line: line.max(1),
-            column: before.chars().count() + 1,
-        }
+        Spot { file: self.file, line: line.max(1), column: before.chars().count() + 1 }
     }
 }
 
@@ -81,13 +71,7 @@ pub(crate) struct Reader<'r, 'a, 'd> {
 impl<'r, 'a, 'd> Reader<'r, 'a, 'd> {
     /// A reader of a table inside.
     pub(crate) fn enter<'n>(&'n mut self, table: &'n DeTable<'d>, at: Spot, called: String) -> Reader<'n, 'a, 'd> {
-        Reader {
-            document: self.document,
-            table,
-            at,
-            called,
-            report: self.report,
-        }
+        Reader { document: self.document, table, at, called, report: self.report }
     }
 
     /// Complains of every key that is not among the known ones, which are separated by spaces.
@@ -99,8 +83,7 @@ impl<'r, 'a, 'd> Reader<'r, 'a, 'd> {
                 None => format!("known here: {}", known.replace(' ', ", ")),
             };
             let problem = Problem::new(format!("unknown key {} in {}", quoted(key.get_ref()), self.called));
-            self.report
-                .add(self.document.spot(key.span().start), problem.hint(hint));
+            self.report.add(self.document.spot(key.span().start), problem.hint(hint));
         }
     }
 
@@ -113,9 +96,7 @@ impl<'r, 'a, 'd> Reader<'r, 'a, 'd> {
     ) -> Option<(T, Spot)> {
         let value = self.table.get(key)?;
         let at = self.document.spot(value.span().start);
-        self.checked(at, read(value.get_ref()), || {
-            wrong_type(&format!("`{key}`"), wanted, value.get_ref())
-        })
+        self.checked(at, read(value.get_ref()), || wrong_type(&format!("`{key}`"), wanted, value.get_ref()))
     }
 
     fn checked<T>(&mut self, at: Spot, read: Read<T>, otherwise: impl Fn() -> Problem) -> Option<(T, Spot)> {
@@ -129,8 +110,7 @@ impl<'r, 'a, 'd> Reader<'r, 'a, 'd> {
     }
 
     pub(crate) fn text<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
-        self.value(key, "a string", |value| value.as_str().map(&read))
-            .map(|(value, _)| value)
+        self.value(key, "a string", |value| value.as_str().map(&read)).map(|(value, _)| value)
     }
 
     /// One of a few words.

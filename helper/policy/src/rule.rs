@@ -176,9 +176,7 @@ impl Rule {
     /// database to agree on the group; a deny needs either. Looks at every entry, whatever the earlier ones said.
     pub fn applies_to(&self, subject: &Subject) -> bool {
         let by_user = self.users.iter().fold(false, |hit, user| hit | user.is(subject));
-        self.groups
-            .iter()
-            .fold(by_user, |hit, group| hit | self.by_group(group.membership(subject)))
+        self.groups.iter().fold(by_user, |hit, group| hit | self.by_group(group.membership(subject)))
     }
 
     fn by_group(&self, is: Membership) -> bool {
@@ -202,8 +200,6 @@ impl Rule {
     }
 
     pub(crate) fn covers(&self, target: Target<'_>) -> bool {
-        self.identities
-            .iter()
-            .fold(false, |hit, pattern| hit | pattern.covers(target))
+        self.identities.iter().fold(false, |hit, pattern| hit | pattern.covers(target))
     }
 }

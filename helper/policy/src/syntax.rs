@@ -18,11 +18,7 @@ const MAX_PATH: usize = 4095;
 
 /// The text itself if it is good, else that it is not `what`.
 fn text_if(good: bool, text: &str, what: &str, hint: &str) -> Checked<String> {
-    if good {
-        Ok(text.to_owned())
-    } else {
-        Err(Problem::new(format!("{} is not {what}", quoted(text))).hint(hint))
-    }
+    if good { Ok(text.to_owned()) } else { Err(Problem::new(format!("{} is not {what}", quoted(text))).hint(hint)) }
 }
 
 /// Names of sources, identities and sandboxes, and aliases: letters, digits, `.`, `_`, `-`.
@@ -30,12 +26,7 @@ pub(crate) fn name(text: &str) -> Checked<String> {
     let good = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.len() <= 64
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    text_if(
-        good,
-        text,
-        "a name",
-        "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit",
-    )
+    text_if(good, text, "a name", "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit")
 }
 
 /// Whether an AWS profile name is one that a rule can name and a caller ask for: 1 to 128 bytes without control
@@ -61,9 +52,7 @@ pub fn is_login_name(text: &str) -> bool {
     (1..=256).contains(&text.len())
         && !text.starts_with('-')
         && !text.chars().all(|c| c.is_ascii_digit())
-        && !text
-            .chars()
-            .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '/' | ':' | ',' | '*'))
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '/' | ':' | ',' | '*'))
 }
 
 fn login(text: &str, what: &str) -> Checked<String> {
@@ -72,11 +61,7 @@ fn login(text: &str, what: &str) -> Checked<String> {
 }
 
 pub(crate) fn user(text: &str) -> Checked<UserRef> {
-    if text == "*" {
-        Ok(UserRef::Everybody)
-    } else {
-        login(text, "a user name").map(UserRef::Name)
-    }
+    if text == "*" { Ok(UserRef::Everybody) } else { login(text, "a user name").map(UserRef::Name) }
 }
 
 pub(crate) fn group(text: &str) -> Checked<GroupRef> {
@@ -115,12 +100,7 @@ pub(crate) fn role_arn(text: &str) -> Checked<RoleArn> {
 /// The same, with `*` and `?` in account and role.
 pub(crate) fn role_arn_pattern(text: &str) -> Checked<String> {
     let hint = "arn:aws:iam::111122223333:role/NAME, with '*' in account or name";
-    text_if(
-        is_role_arn(text, true),
-        text,
-        "the ARN of an IAM role, or a pattern of one",
-        hint,
-    )
+    text_if(is_role_arn(text, true), text, "the ARN of an IAM role, or a pattern of one", hint)
 }
 
 /// Limits: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html> (name 64, path 512 characters).
@@ -142,17 +122,12 @@ fn is_role_arn(text: &str, wild: bool) -> bool {
         && (1..=64).contains(&role.len())
         && path.len() <= 64 + 512
         && !path.starts_with('/')
-        && path
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c) || is_wild(c))
+        && path.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c) || is_wild(c))
         && !role.is_empty()
 }
 
 fn is_lower_words(text: &str) -> bool {
-    text.len() <= 32
-        && text
-            .split('-')
-            .all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()))
+    text.len() <= 32 && text.split('-').all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()))
 }
 
 /// `eu-west-1`, `us-gov-east-1`, `eusc-de-east-1`
@@ -177,10 +152,7 @@ pub(crate) fn duration(text: &str) -> Checked<Duration> {
         let unit = tail.next();
         let (_, factor) = units.find(|(name, _)| Some(*name) == unit).ok_or_else(problem)?;
         let number: u64 = digits.parse().map_err(|_| problem())?;
-        seconds = number
-            .checked_mul(factor)
-            .and_then(|more| seconds.checked_add(more))
-            .ok_or_else(problem)?;
+        seconds = number.checked_mul(factor).and_then(|more| seconds.checked_add(more)).ok_or_else(problem)?;
         rest = tail.as_str();
     }
     let duration = Duration::from_secs(seconds);
@@ -220,9 +192,7 @@ pub(crate) fn endpoint(text: &str) -> Checked<String> {
         Some(("http", rest)) => (false, rest),
         _ => return Err(problem("an endpoint begins with https:// (or http:// to loopback)")),
     };
-    let (authority, path) = rest
-        .split_at_checked(rest.find('/').unwrap_or(rest.len()))
-        .unwrap_or((rest, ""));
+    let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, ""));
     if text.len() > 1024 || text.contains(['@', '?', '#', '\\']) {
         return Err(problem("an endpoint has no user, query or fragment"));
     }
@@ -231,9 +201,7 @@ pub(crate) fn endpoint(text: &str) -> Checked<String> {
     }
     let loopback = host_is_loopback(authority).ok_or_else(|| problem("this is not a host, or host:port"))?;
     if !secure && !loopback {
-        return Err(problem(
-            "plain http is for loopback only (127.0.0.0/8, [::1], localhost)",
-        ));
+        return Err(problem("plain http is for loopback only (127.0.0.0/8, [::1], localhost)"));
     }
     Ok(text.to_owned())
 }
@@ -244,16 +212,10 @@ fn host_is_loopback(authority: &str) -> Option<bool> {
     let (host, port, loopback) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
         let address: Ipv6Addr = host.parse().ok()?;
-        let port = if rest.is_empty() {
-            None
-        } else {
-            Some(rest.strip_prefix(':')?)
-        };
+        let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
         ("v6", port, address == Ipv6Addr::LOCALHOST)
     } else {
-        let (host, port) = authority
-            .split_once(':')
-            .map_or((authority, None), |(host, port)| (host, Some(port)));
+        let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
         let address = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
         (host, port, address || host.eq_ignore_ascii_case("localhost"))
     };
@@ -269,22 +231,15 @@ fn is_host(text: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
     };
     text.len() <= 253 && text.split('.').all(label)
 }
 
 /// `*`, `example.com`, `*.example.com`, or the word of a preset; each with `:port` or not.
 pub(crate) fn allow_name(text: &str) -> Checked<String> {
-    let (host, port) = text
-        .split_once(':')
-        .map_or((text, None), |(host, port)| (host, Some(port)));
-    let numeric = host
-        .rsplit('.')
-        .next()
-        .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    let numeric = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
     let good = host == "*" || (is_host(host.strip_prefix("*.").unwrap_or(host)) && !numeric);
     let hint = "\"*\", \"example.com\" or \"*.example.com\", with \":443\" or not";
     text_if(good && port.is_none_or(is_port), text, "a name to allow", hint)
@@ -295,11 +250,7 @@ pub(crate) fn absolute_path(text: &str) -> Checked<PathBuf> {
     let Some(below) = text.strip_prefix('/') else {
         return Err(Problem::new(format!("{} is not an absolute path", quoted(text))));
     };
-    if below.is_empty() {
-        Ok(PathBuf::from("/"))
-    } else {
-        components(text, below).map(|()| PathBuf::from(text))
-    }
+    if below.is_empty() { Ok(PathBuf::from("/")) } else { components(text, below).map(|()| PathBuf::from(text)) }
 }
 
 /// The same, or `~`, or a path below `~/`.
@@ -330,11 +281,7 @@ fn components(text: &str, below: &str) -> Checked<()> {
 
 /// The home of a sandbox; the two words of later versions are named as such.
 pub(crate) fn home(text: &str) -> Checked<Home> {
-    let what = if matches!(text, "real-read-only" | "real") {
-        "a home of this version"
-    } else {
-        "a home"
-    };
+    let what = if matches!(text, "real-read-only" | "real") { "a home of this version" } else { "a home" };
     let hint = "this version has \"agent\" only";
     Home::from_word(text).ok_or_else(|| Problem::new(format!("{} is not {what}", quoted(text))).hint(hint))
 }

@@ -30,30 +30,15 @@ fn everything_that_is_written_is_read() {
          rw-paths = ['~', '~/src', '/srv/work', '/']\nnesting = true\nwaive = ['landlock', 'landlock-scopes']\n",
     )
     .unwrap();
-    let (source, identity, sandbox) = (
-        policy.source("w").unwrap(),
-        policy.identity("i").unwrap(),
-        policy.sandbox("s").unwrap(),
-    );
-    assert_eq!(
-        source.kind,
-        SourceKind::ProfileFile {
-            path: "/s/w".into(),
-            profile: "main".into()
-        }
-    );
+    let (source, identity, sandbox) =
+        (policy.source("w").unwrap(), policy.identity("i").unwrap(), policy.sandbox("s").unwrap());
+    assert_eq!(source.kind, SourceKind::ProfileFile { path: "/s/w".into(), profile: "main".into() });
     assert_eq!(source.region.as_deref(), Some("eu-west-1"));
     assert_eq!(source.sts_endpoint.as_deref(), Some("http://[::1]:4566"));
     let role = &identity.role;
-    assert_eq!(
-        (role.partition(), role.account(), role.name()),
-        ("aws-cn", "111122223333", "name")
-    );
+    assert_eq!((role.partition(), role.account(), role.name()), ("aws-cn", "111122223333", "name"));
     assert_eq!(identity.duration, Duration::from_secs(5400));
-    assert_eq!(
-        (identity.access, identity.attribution),
-        (Access::ReadMetadata, Attribution::Name)
-    );
+    assert_eq!((identity.access, identity.attribution), (Access::ReadMetadata, Attribution::Name));
     assert_eq!(identity.deny_actions, ["s3:Put*"]);
     assert_eq!(identity.may_assume, ["arn:aws:iam::*:role/x*"]);
     assert_eq!(identity.aliases, ["a", "default"]);
@@ -62,15 +47,8 @@ fn everything_that_is_written_is_read() {
     assert_eq!((sandbox.network, sandbox.nesting), (Network::None, true));
     assert_eq!(sandbox.waive, [Waiver::Landlock, Waiver::LandlockScopes]);
     assert_eq!(sandbox.allow_names, ["*.example.com:443", "github"]);
-    let resolved: Vec<PathBuf> = sandbox
-        .rw_paths
-        .iter()
-        .map(|path| path.resolve(Path::new("/home/jo")))
-        .collect();
-    assert_eq!(
-        resolved,
-        ["/home/jo", "/home/jo/src", "/srv/work", "/"].map(PathBuf::from)
-    );
+    let resolved: Vec<PathBuf> = sandbox.rw_paths.iter().map(|path| path.resolve(Path::new("/home/jo"))).collect();
+    assert_eq!(resolved, ["/home/jo", "/home/jo/src", "/srv/work", "/"].map(PathBuf::from));
     let shown: Vec<String> = sandbox.rw_paths.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["~", "~/src", "/srv/work", "/"]);
 }
@@ -80,10 +58,7 @@ fn what_is_not_written_has_a_narrow_default() {
     let policy = parse(&format!("{BASE}[sandbox.plain]\n")).unwrap();
     let identity = policy.identity("incident").unwrap();
     assert_eq!(identity.duration, Duration::from_secs(3600));
-    assert_eq!(
-        (identity.access, identity.attribution),
-        (Access::Full, Attribution::Full)
-    );
+    assert_eq!((identity.access, identity.attribution), (Access::Full, Attribution::Full));
     assert_eq!(identity.may_assume, Vec::<String>::new());
     let sandbox = policy.sandbox("plain").unwrap();
     assert_eq!((sandbox.network, sandbox.nesting), (Network::Filtered, false));
@@ -97,10 +72,7 @@ fn an_empty_policy_grants_nothing() {
     let policy = parse("").unwrap();
     assert_eq!(policy.decide(&developer(), &named("incident")), Err(Denial::NotGranted));
     assert_eq!(policy.decide(&developer(), &own("dev")), Err(Denial::NotGranted));
-    assert_eq!(
-        policy.decide(&developer(), &UNNAMED),
-        Err(Denial::NoChoice { offers: vec![] })
-    );
+    assert_eq!(policy.decide(&developer(), &UNNAMED), Err(Denial::NoChoice { offers: vec![] }));
 }
 
 #[test]
@@ -109,28 +81,16 @@ fn the_shipped_policy_gives_everybody_their_own_profiles_and_nothing_silently() 
     let anybody = subject(4242, "nobody-special", &[]);
     let expected = ("own:dev".to_owned(), "standard".to_owned(), Network::Shared);
     assert_eq!(granted(&policy, &anybody, &own("dev")), Some(expected));
-    assert_eq!(
-        policy.decide(&anybody, &UNNAMED),
-        Err(Denial::NoChoice {
-            offers: vec!["own:*".into()]
-        })
-    );
+    assert_eq!(policy.decide(&anybody, &UNNAMED), Err(Denial::NoChoice { offers: vec!["own:*".into()] }));
     assert_eq!(policy.decide(&anybody, &named("incident")), Err(Denial::NotGranted));
 }
 
 #[test]
 fn an_identity_comes_with_its_source_and_the_rule_that_gives_it() {
     let policy = with_rules(DEVELOPERS);
-    let decision = policy
-        .decide(&developer(), &named("incident"))
-        .map(|it| (it.identity, it.rule.to_string()));
-    let (Granted::Policy(identity, source), rule) = decision.unwrap() else {
-        panic!("an own one")
-    };
-    assert_eq!(
-        (identity.name.as_str(), source.name.as_str(), rule.as_str()),
-        ("incident", "workstation", "p:19")
-    );
+    let decision = policy.decide(&developer(), &named("incident")).map(|it| (it.identity, it.rule.to_string()));
+    let (Granted::Policy(identity, source), rule) = decision.unwrap() else { panic!("an own one") };
+    assert_eq!((identity.name.as_str(), source.name.as_str(), rule.as_str()), ("incident", "workstation", "p:19"));
 }
 
 #[test]
@@ -140,46 +100,21 @@ fn a_deny_wins_wherever_it_stands() {
         let policy = with_rules(&rules);
         assert_eq!(policy.decide(&developer(), &named("incident")), Err(Denial::NotGranted));
         assert!(policy.decide(&developer(), &own("dev")).is_ok());
-        assert!(
-            policy
-                .decide(&subject(1001, "al", &[(50, "developers")]), &named("incident"))
-                .is_ok()
-        );
+        assert!(policy.decide(&subject(1001, "al", &[(50, "developers")]), &named("incident")).is_ok());
     }
 }
 
 #[test]
 fn denied_and_unknown_are_one_answer() {
-    let policy = with_rules(&format!(
-        "{DEVELOPERS}[[deny]]\nusers = ['jo']\nidentities = ['incident', 'own:prod']\n"
-    ));
+    let policy = with_rules(&format!("{DEVELOPERS}[[deny]]\nusers = ['jo']\nidentities = ['incident', 'own:prod']\n"));
     let jo = developer();
     let unknown = policy.decide(&jo, &named("no-such")).unwrap_err();
-    for ask in [
-        named("incident"),
-        named("deploy"),
-        named(""),
-        named("*"),
-        own("prod"),
-        own("a]b"),
-        own(""),
-    ] {
+    for ask in [named("incident"), named("deploy"), named(""), named("*"), own("prod"), own("a]b"), own("")] {
         let denial = policy.decide(&jo, &ask).unwrap_err();
-        assert_eq!(
-            (&denial, denial.to_string()),
-            (&unknown, unknown.to_string()),
-            "{ask:?}"
-        );
-        let with_options = Ask {
-            sandbox: Some("no-such"),
-            network: Some(Network::Shared),
-            ..ask
-        };
+        assert_eq!((&denial, denial.to_string()), (&unknown, unknown.to_string()), "{ask:?}");
+        let with_options = Ask { sandbox: Some("no-such"), network: Some(Network::Shared), ..ask };
         assert_eq!(policy.decide(&jo, &with_options).unwrap_err(), unknown);
-        let (this, other) = (
-            policy.explain(&jo, &ask, false),
-            policy.explain(&jo, &named("no-such"), false),
-        );
+        let (this, other) = (policy.explain(&jo, &ask, false), policy.explain(&jo, &named("no-such"), false));
         assert_eq!(this, other, "{ask:?}");
     }
 }
@@ -196,18 +131,9 @@ fn an_allow_by_group_needs_process_and_database() {
     assert!(is(&with(&[(50, "developers")], &[(50, "developers")])));
     assert!(!is(&with(&[(50, "developers")], &[])));
     assert!(!is(&with(&[], &[(50, "developers")])));
-    assert!(
-        !is(&with(&[(50, "developers")], &[(51, "developers")])),
-        "one name, two groups"
-    );
-    assert!(
-        !is(&with(&[(50, "other")], &[(50, "developers")])),
-        "one group, two names"
-    );
-    let nameless = Subject {
-        process_groups: vec![Group { gid: 50, name: None }],
-        ..with(&[], &[(50, "developers")])
-    };
+    assert!(!is(&with(&[(50, "developers")], &[(51, "developers")])), "one name, two groups");
+    assert!(!is(&with(&[(50, "other")], &[(50, "developers")])), "one group, two names");
+    let nameless = Subject { process_groups: vec![Group { gid: 50, name: None }], ..with(&[], &[(50, "developers")]) };
     assert!(!is(&nameless));
 }
 
@@ -218,56 +144,26 @@ fn a_deny_by_group_needs_either() {
          [[deny]]\ngroups = ['contractors', 77]\nidentities = ['*']\n",
     );
     for group in [(60, "contractors"), (77, "x")] {
-        let process = Subject {
-            process_groups: groups(&[group]),
-            ..subject(1000, "jo", &[])
-        };
-        let database = Subject {
-            database_groups: groups(&[group]),
-            ..subject(1000, "jo", &[])
-        };
+        let process = Subject { process_groups: groups(&[group]), ..subject(1000, "jo", &[]) };
+        let database = Subject { database_groups: groups(&[group]), ..subject(1000, "jo", &[]) };
         assert_eq!(policy.decide(&process, &named("incident")), Err(Denial::NotGranted));
         assert_eq!(policy.decide(&database, &named("incident")), Err(Denial::NotGranted));
     }
-    assert!(
-        policy
-            .decide(&subject(1000, "jo", &[(61, "x")]), &named("incident"))
-            .is_ok()
-    );
+    assert!(policy.decide(&subject(1000, "jo", &[(61, "x")]), &named("incident")).is_ok());
 }
 
 #[test]
 fn users_are_matched_by_login_name_or_uid_and_nobody_is_nobody() {
     let rule = |users: &str| {
-        with_rules(&format!(
-            "[[allow]]\nusers = {users}\nidentities = ['incident']\nsandbox = 'standard'\n"
-        ))
+        with_rules(&format!("[[allow]]\nusers = {users}\nidentities = ['incident']\nsandbox = 'standard'\n"))
     };
     let is = |users: &str, who: &Subject| rule(users).decide(who, &named("incident")).is_ok();
     assert!(is("['jo']", &subject(1000, "jo", &[])));
     assert!(!is("['jo']", &subject(1000, "Jo", &[])));
-    assert!(!is(
-        "['jo']",
-        &Subject {
-            login: None,
-            ..subject(1000, "", &[])
-        }
-    ));
-    assert!(is(
-        "[1000]",
-        &Subject {
-            login: None,
-            ..subject(1000, "", &[])
-        }
-    ));
+    assert!(!is("['jo']", &Subject { login: None, ..subject(1000, "", &[]) }));
+    assert!(is("[1000]", &Subject { login: None, ..subject(1000, "", &[]) }));
     assert!(is("[0]", &subject(0, "root", &[])));
-    assert!(is(
-        "['*']",
-        &Subject {
-            login: None,
-            ..subject(7, "", &[])
-        }
-    ));
+    assert!(is("['*']", &Subject { login: None, ..subject(7, "", &[]) }));
     assert!(!is("['*']", &subject(u32::MAX, "jo", &[])), "(uid_t)-1 is no user");
 }
 
@@ -287,19 +183,10 @@ fn of_several_sandboxes_the_caller_chooses_one_and_only_of_these() {
         |sandbox: &str| format!("[[allow]]\nusers = ['jo']\nidentities = ['incident']\nsandbox = '{sandbox}'\n");
     let policy = with_rules(&format!("{}{}{}", allow("strict"), allow("standard"), allow("strict")));
     let names = vec!["strict".to_owned(), "standard".to_owned()];
-    let ask = |sandbox| Ask {
-        sandbox,
-        ..named("incident")
-    };
-    assert_eq!(
-        policy.decide(&developer(), &ask(None)),
-        Err(Denial::AmbiguousSandbox { names: names.clone() })
-    );
+    let ask = |sandbox| Ask { sandbox, ..named("incident") };
+    assert_eq!(policy.decide(&developer(), &ask(None)), Err(Denial::AmbiguousSandbox { names: names.clone() }));
     for name in ["strict", "standard"] {
-        assert_eq!(
-            policy.decide(&developer(), &ask(Some(name))).unwrap().sandbox.name,
-            name
-        );
+        assert_eq!(policy.decide(&developer(), &ask(Some(name))).unwrap().sandbox.name, name);
     }
     let other = policy.decide(&developer(), &ask(Some("no-such")));
     assert_eq!(other, Err(Denial::UnknownSandboxForYou { names }));
@@ -307,41 +194,21 @@ fn of_several_sandboxes_the_caller_chooses_one_and_only_of_these() {
     let names = vec!["strict".to_owned()];
     for elsewhere in ["standard", "no-such"] {
         let denial = one.decide(&developer(), &ask(Some(elsewhere)));
-        assert_eq!(
-            denial,
-            Err(Denial::UnknownSandboxForYou { names: names.clone() }),
-            "there or not"
-        );
+        assert_eq!(denial, Err(Denial::UnknownSandboxForYou { names: names.clone() }), "there or not");
     }
 }
 
 #[test]
 fn a_network_is_only_narrowed() {
-    let policy = with_rules(
-        &DEVELOPERS
-            .replace("standard", "mid")
-            .replace("[[allow]]", "[sandbox.mid]\n[[allow]]"),
-    );
-    let ask = |network| Ask {
-        network,
-        ..named("incident")
-    };
+    let policy = with_rules(&DEVELOPERS.replace("standard", "mid").replace("[[allow]]", "[sandbox.mid]\n[[allow]]"));
+    let ask = |network| Ask { network, ..named("incident") };
     let network = |asked| policy.decide(&developer(), &ask(asked)).map(|it| it.network);
     assert_eq!(network(None), Ok(Network::Filtered));
     assert_eq!(network(Some(Network::Filtered)), Ok(Network::Filtered));
     assert_eq!(network(Some(Network::None)), Ok(Network::None));
     let denial = network(Some(Network::Shared)).unwrap_err();
-    assert_eq!(
-        denial,
-        Denial::WiderNetwork {
-            asked: Network::Shared,
-            allowed: Network::Filtered
-        }
-    );
-    assert_eq!(
-        denial.to_string(),
-        "network \"shared\" is wider than \"filtered\", which this sandbox has"
-    );
+    assert_eq!(denial, Denial::WiderNetwork { asked: Network::Shared, allowed: Network::Filtered });
+    assert_eq!(denial.to_string(), "network \"shared\" is wider than \"filtered\", which this sandbox has");
 }
 
 #[test]
@@ -351,10 +218,7 @@ fn without_a_name_the_only_identity_is_meant() {
     let two = with_rules(&DEVELOPERS.replace("'incident'", "'incident', 'own:dev'"));
     let offers = ["incident", "own:dev", "own:*"].map(str::to_owned).to_vec();
     let denial = two.decide(&developer(), &UNNAMED).unwrap_err();
-    assert_eq!(
-        denial.to_string(),
-        "name an identity; you may use incident, own:dev, own:*"
-    );
+    assert_eq!(denial.to_string(), "name an identity; you may use incident, own:dev, own:*");
     assert_eq!(denial, Denial::NoChoice { offers });
 }
 
@@ -367,12 +231,7 @@ fn offers_are_what_can_be_had() {
     let offers: Vec<(String, Vec<&str>)> = policy
         .offers(&developer())
         .iter()
-        .map(|offer| {
-            (
-                offer.identity.to_string(),
-                offer.sandboxes.iter().map(|it| it.name.as_str()).collect(),
-            )
-        })
+        .map(|offer| (offer.identity.to_string(), offer.sandboxes.iter().map(|it| it.name.as_str()).collect()))
         .collect();
     assert_eq!(
         offers,
@@ -395,37 +254,19 @@ fn a_caller_is_shown_only_rules_that_speak_of_them() {
     ));
     let shown = |who: &Subject, ask: &Ask<'static>, admin| {
         let rules = policy.explain(who, ask, admin).rules;
-        rules
-            .into_iter()
-            .map(|it| (it.position.to_string(), it.verdict))
-            .collect::<Vec<_>>()
+        rules.into_iter().map(|it| (it.position.to_string(), it.verdict)).collect::<Vec<_>>()
     };
-    let allows = Verdict::Allows {
-        sandbox: "standard".into(),
-    };
+    let allows = Verdict::Allows { sandbox: "standard".into() };
     let own_rules = vec![("p:27".to_owned(), Verdict::OtherIdentity), ("p:19".to_owned(), allows)];
     assert_eq!(shown(&developer(), &named("incident"), false), own_rules);
     let all = [own_rules, vec![("p:23".to_owned(), Verdict::OtherSubject)]].concat();
     assert_eq!(shown(&developer(), &named("incident"), true), all);
-    let hidden = vec![
-        ("p:27".to_owned(), Verdict::Applies),
-        ("p:19".to_owned(), Verdict::Applies),
-    ];
+    let hidden = vec![("p:27".to_owned(), Verdict::Applies), ("p:19".to_owned(), Verdict::Applies)];
     assert_eq!(shown(&developer(), &own("prod"), false), hidden);
-    assert_eq!(
-        shown(&developer(), &own("prod"), true)[0],
-        ("p:27".to_owned(), Verdict::Denies)
-    );
+    assert_eq!(shown(&developer(), &own("prod"), true)[0], ("p:27".to_owned(), Verdict::Denies));
     assert_eq!(shown(&subject(7, "other", &[]), &named("incident"), false), []);
-    let early = Subject {
-        database_groups: groups(&[(50, "developers")]),
-        ..subject(7, "new", &[])
-    };
+    let early = Subject { database_groups: groups(&[(50, "developers")]), ..subject(7, "new", &[]) };
     let group = "developers".to_owned();
     let expected = vec![("p:19".to_owned(), Verdict::GroupOnlyInDatabase { group })];
-    assert_eq!(
-        shown(&early, &named("incident"), false),
-        expected,
-        "they must log in again"
-    );
+    assert_eq!(shown(&early, &named("incident"), false), expected, "they must log in again");
 }

@@ -23,9 +23,7 @@ fn in_section(section: &str, line: &str) -> String {
         "identity" => "source = \"w\"\nrole = \"arn:aws:iam::111122223333:role/r\"\nregion = \"eu-west-1\"\n",
         _ => "",
     };
-    one(&format!(
-        "[{section}]\n{line}\n{rest}[source.w]\nprofile-file = \"/w\"\nregion = \"eu-west-1\"\n"
-    ))
+    one(&format!("[{section}]\n{line}\n{rest}[source.w]\nprofile-file = \"/w\"\nregion = \"eu-west-1\"\n"))
 }
 
 #[test]
@@ -36,10 +34,7 @@ fn the_shipped_policy_is_right() {
 #[test]
 fn an_unknown_key_is_an_error_that_names_the_nearest() {
     for (text, expected) in [
-        (
-            "[sources.x]\n",
-            "p:1:2: unknown key \"sources\" in the policy; did you mean `source`?",
-        ),
+        ("[sources.x]\n", "p:1:2: unknown key \"sources\" in the policy; did you mean `source`?"),
         (
             "\n  xyz = 1\n",
             "p:2:3: unknown key \"xyz\" in the policy; known here: source, identity, sandbox, allow, deny",
@@ -136,17 +131,11 @@ fn a_faulty_definition_is_one_error_and_not_one_more_for_each_reference() {
 
 #[test]
 fn a_name_defined_twice_is_an_error_over_all_files() {
-    let file = |name, text: &'static str| SourceFile {
-        name,
-        bytes: text.as_bytes(),
-    };
+    let file = |name, text: &'static str| SourceFile { name, bytes: text.as_bytes() };
     let all = Policy::parse(&[file("a", "[sandbox.x]\n"), file("b", "\n[sandbox.y]\n[sandbox.x]\n")]).unwrap_err();
     assert_eq!(all[0].to_string(), "b:3:10: [sandbox.x] is defined twice; first at a:1");
     assert_eq!(one("[sandbox.x]\n[sandbox.x]\n"), "p:2:10: duplicate key");
-    assert_eq!(
-        one("[sandbox.x]\nhome = \"agent\"\nhome = \"agent\"\n"),
-        "p:3:1: duplicate key"
-    );
+    assert_eq!(one("[sandbox.x]\nhome = \"agent\"\nhome = \"agent\"\n"), "p:3:1: duplicate key");
 }
 
 #[test]
@@ -157,18 +146,9 @@ fn aliases_that_collide_are_errors() {
     let source = "[source.w]\nprofile-file = \"/w\"\nregion = \"eu-west-1\"\n";
     let two = |a, b| format!("{source}{}{}", identity("a", a), identity("b", b));
     parse(&two("['x', 'y']", "['z']")).unwrap();
-    assert_eq!(
-        one(&two("['x', 'y']", "['y']")),
-        "p:11:12: alias \"y\" is already taken by [identity.a]"
-    );
-    assert_eq!(
-        one(&two("['b']", "[]")),
-        "p:7:12: alias \"b\" is already taken by [identity.b]"
-    );
-    assert_eq!(
-        one(&two("['x', 'x']", "[]")),
-        "p:7:17: alias \"x\" is already taken by [identity.a]"
-    );
+    assert_eq!(one(&two("['x', 'y']", "['y']")), "p:11:12: alias \"y\" is already taken by [identity.a]");
+    assert_eq!(one(&two("['b']", "[]")), "p:7:12: alias \"b\" is already taken by [identity.b]");
+    assert_eq!(one(&two("['x', 'x']", "[]")), "p:7:17: alias \"x\" is already taken by [identity.a]");
 }
 
 #[test]
@@ -198,26 +178,16 @@ fn an_identity_needs_a_region_of_its_own_or_of_its_source() {
 #[test]
 fn a_file_that_is_no_toml_is_an_error_at_its_place_and_hides_no_other_file() {
     let files = [
-        SourceFile {
-            name: "a",
-            bytes: b"[sandbox.a]\nhome = \"agent\n",
-        },
+        SourceFile { name: "a", bytes: b"[sandbox.a]\nhome = \"agent\n" },
         SourceFile {
             name: "b",
             bytes: b"[sandbox.b]\nhome = 1\n[[allow]]\nusers = ['x']\nidentities = ['*']\nsandbox = 'a'",
         },
     ];
-    let all: Vec<String> = Policy::parse(&files)
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let all: Vec<String> = Policy::parse(&files).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(
         all,
-        [
-            "a:2:14: invalid basic string, expected `\\\"`",
-            "b:2:8: `home` must be a string, not an integer"
-        ]
+        ["a:2:14: invalid basic string, expected `\\\"`", "b:2:8: `home` must be a string, not an integer"]
     );
 }
 
@@ -231,36 +201,18 @@ fn what_is_no_text_is_refused_at_its_place() {
         bytes(b"\xef\xbb\xbf[sandbox.a]"),
         ["p:1:1: the file begins with a byte order mark; save it as plain UTF-8"]
     );
-    assert_eq!(
-        bytes(b"# \xc3\xa4\n# \xc3\xa4\xff"),
-        ["p:2:4: the file is not UTF-8 from here on"]
-    );
+    assert_eq!(bytes(b"# \xc3\xa4\n# \xc3\xa4\xff"), ["p:2:4: the file is not UTF-8 from here on"]);
     assert_eq!(bytes(b"#\n# \0"), ["p:2:3: the file has a NUL byte"]);
-    assert_eq!(
-        bytes(&vec![b' '; MAX_FILE_BYTES + 1]),
-        ["p:1:1: the file is larger than 262144 bytes"]
-    );
-    assert!(
-        Policy::parse(&[SourceFile {
-            name: "p",
-            bytes: &vec![b'\n'; MAX_FILE_BYTES]
-        }])
-        .is_ok()
-    );
+    assert_eq!(bytes(&vec![b' '; MAX_FILE_BYTES + 1]), ["p:1:1: the file is larger than 262144 bytes"]);
+    assert!(Policy::parse(&[SourceFile { name: "p", bytes: &vec![b'\n'; MAX_FILE_BYTES] }]).is_ok());
     let many: Vec<SourceFile<'_>> = (0..=MAX_FILES).map(|_| SourceFile { name: "f", bytes: b"" }).collect();
-    assert_eq!(
-        Policy::parse(&many).unwrap_err()[0].to_string(),
-        "f:1:1: a policy has at most 64 files"
-    );
+    assert_eq!(Policy::parse(&many).unwrap_err()[0].to_string(), "f:1:1: a policy has at most 64 files");
 }
 
 #[test]
 fn crlf_is_a_line_end() {
     parse(&BASE.replace('\n', "\r\n")).unwrap();
-    assert_eq!(
-        one("[sandbox.a]\r\nhome = 1\r\n"),
-        "p:2:8: `home` must be a string, not an integer"
-    );
+    assert_eq!(one("[sandbox.a]\r\nhome = 1\r\n"), "p:2:8: `home` must be a string, not an integer");
 }
 
 #[test]
@@ -284,20 +236,8 @@ fn no_depth_of_nesting_overflows_the_stack() {
         deep("a", 262_144),
     ] {
         // A helper started with the smallest stack that the kernel gives a setuid program has far more than this.
-        let parse = move || {
-            Policy::parse(&[SourceFile {
-                name: "p",
-                bytes: text.as_bytes(),
-            }])
-            .map_err(|all| all.len())
-        };
-        let errors = std::thread::Builder::new()
-            .stack_size(1 << 20)
-            .spawn(parse)
-            .unwrap()
-            .join()
-            .unwrap()
-            .unwrap_err();
+        let parse = move || Policy::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }]).map_err(|all| all.len());
+        let errors = std::thread::Builder::new().stack_size(1 << 20).spawn(parse).unwrap().join().unwrap().unwrap_err();
         assert!((1..=200).contains(&errors));
     }
 }

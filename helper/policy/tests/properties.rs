@@ -24,24 +24,13 @@ fn some_of(all: &'static [&'static str], least: usize) -> impl Strategy<Value = 
 fn rule(kind: &'static str) -> impl Strategy<Value = String> {
     let users = some_of(&["'jo'", "'al'", "1000", "1001", "'*'"], 1);
     let groups = some_of(&["'dev'", "'ops'", "10", "30"], 0);
-    let identities = some_of(
-        &["'incident'", "'deploy'", "'*'", "'own:*'", "'own:dev'", "'own:prod'"],
-        1,
-    );
+    let identities = some_of(&["'incident'", "'deploy'", "'*'", "'own:*'", "'own:dev'", "'own:prod'"], 1);
     (users, groups, identities, select(vec!["standard", "strict"])).prop_map(
         move |(users, groups, identities, sandbox)| {
             // Half of the rules are by group alone.
-            let users = if groups.is_empty() {
-                list(&users)
-            } else {
-                "[]".to_owned()
-            };
+            let users = if groups.is_empty() { list(&users) } else { "[]".to_owned() };
             let (groups, identities) = (list(&groups), list(&identities));
-            let sandbox = if kind == "allow" {
-                format!("sandbox = '{sandbox}'\n")
-            } else {
-                String::new()
-            };
+            let sandbox = if kind == "allow" { format!("sandbox = '{sandbox}'\n") } else { String::new() };
             format!("[[{kind}]]\nusers = {users}\ngroups = {groups}\nidentities = {identities}\n{sandbox}")
         },
     )
@@ -74,11 +63,7 @@ fn wanted() -> impl Strategy<Value = Wanted<'static>> {
 fn ask() -> impl Strategy<Value = Ask<'static>> {
     let sandbox = prop::option::of(select(SANDBOXES.to_vec()));
     let network = prop::option::of(select(vec![Network::None, Network::Filtered, Network::Shared]));
-    (wanted(), sandbox, network).prop_map(|(wanted, sandbox, network)| Ask {
-        wanted,
-        sandbox,
-        network,
-    })
+    (wanted(), sandbox, network).prop_map(|(wanted, sandbox, network)| Ask { wanted, sandbox, network })
 }
 
 proptest! {

@@ -79,12 +79,7 @@ pub struct Channel {
 impl Channel {
     /// Two connected ends, both close-on-exec.
     pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-        Ok(socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?)
+        Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
     }
 
     /// Speaks over `socket`; a frame that has begun must be whole within `patience`.
@@ -145,11 +140,7 @@ impl Channel {
         if descriptors.len() != header.descriptors {
             return Err(FrameError::Malformed.into());
         }
-        Ok(Received {
-            message: decode(&payload)?,
-            descriptors,
-            pid,
-        })
+        Ok(Received { message: decode(&payload)?, descriptors, pid })
     }
 
     fn fill(
@@ -253,10 +244,7 @@ mod tests {
         let fd = [a.as_fd()];
         assert!(control.push(SendAncillaryMessage::ScmRights(&fd)));
         sendmsg(&a, &[IoSlice::new(&frame)], &mut control, SendFlags::empty()).unwrap();
-        assert!(matches!(
-            b.receive::<u8>(None),
-            Err(ChannelError::Frame(FrameError::Malformed))
-        ));
+        assert!(matches!(b.receive::<u8>(None), Err(ChannelError::Frame(FrameError::Malformed))));
     }
 
     #[test]

@@ -28,10 +28,7 @@ impl fmt::Display for FrameError {
             ),
             Self::TooLarge(n) => write!(f, "a message of {n} bytes is over the limit of {MAX_PAYLOAD}"),
             Self::TooManyDescriptors(n) => {
-                write!(
-                    f,
-                    "a message with {n} descriptors is over the limit of {MAX_DESCRIPTORS}"
-                )
+                write!(f, "a message with {n} descriptors is over the limit of {MAX_DESCRIPTORS}")
             }
             Self::Malformed => f.write_str("a malformed message"),
         }
@@ -109,13 +106,7 @@ mod tests {
         let frame = encode(&(7u32, b"x".to_vec()), 2).unwrap();
         let (head, body) = frame.split_at(Header::SIZE);
         let header = Header::parse(head.try_into().unwrap()).unwrap();
-        assert_eq!(
-            header,
-            Header {
-                length: body.len(),
-                descriptors: 2
-            }
-        );
+        assert_eq!(header, Header { length: body.len(), descriptors: 2 });
         assert_eq!(decode::<(u32, Vec<u8>)>(body).unwrap(), (7, b"x".to_vec()));
     }
 
@@ -133,10 +124,7 @@ mod tests {
         head[..4].copy_from_slice(&u32::MAX.to_le_bytes());
         head[4..6].copy_from_slice(&VERSION.to_le_bytes());
         assert!(matches!(Header::parse(head), Err(FrameError::TooLarge(_))));
-        assert!(matches!(
-            encode(&vec![0u8; MAX_PAYLOAD + 1], 0),
-            Err(FrameError::TooLarge(_))
-        ));
+        assert!(matches!(encode(&vec![0u8; MAX_PAYLOAD + 1], 0), Err(FrameError::TooLarge(_))));
     }
 
     #[test]

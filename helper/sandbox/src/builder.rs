@@ -42,12 +42,7 @@ pub struct Builder {
 impl Builder {
     /// `trees` are the detached mounts, one for each source that is there; `owner` is the caller's uid and gid.
     pub fn new(trees: Vec<Option<OwnedFd>>, owner: (u32, u32)) -> Self {
-        Self {
-            trees,
-            owner,
-            root: None,
-            listeners: Listeners::default(),
-        }
+        Self { trees, owner, root: None, listeners: Listeners::default() }
     }
 
     /// Applies everything, then hands the doors out.
@@ -71,22 +66,12 @@ impl Builder {
                 let (parent, name) = self.parent(path)?;
                 symlinkat(to, &parent, name).map_err(|e| Failure::os("making the link", path, e))
             }
-            Op::Attach {
-                source,
-                path,
-                read_only,
-                devices,
-            } => {
+            Op::Attach { source, path, read_only, devices } => {
                 let tree = self.trees.get_mut(source.0).and_then(Option::take);
                 let tree = tree.ok_or_else(|| Failure::os("attaching", path, std::io::ErrorKind::NotFound))?;
                 self.attach(&tree, path, *read_only, *devices)
             }
-            Op::Memory {
-                path,
-                size,
-                mode,
-                owned,
-            } => self.memory(path, *size, *mode, *owned),
+            Op::Memory { path, size, mode, owned } => self.memory(path, *size, *mode, *owned),
             Op::Processes { path } => self.file_system("proc", &[("hidepid", "invisible")], path, true),
             Op::Terminals { path } => {
                 let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")];
@@ -105,37 +90,22 @@ impl Builder {
     }
 
     fn base(&self) -> Result<BorrowedFd<'_>, Failure> {
-        self.root
-            .as_ref()
-            .map(AsFd::as_fd)
-            .ok_or_else(|| Failure::plain("the new root", "is not there yet"))
+        self.root.as_ref().map(AsFd::as_fd).ok_or_else(|| Failure::plain("the new root", "is not there yet"))
     }
 
     /// Opens a path beneath the new root; a link anywhere on the way is an error.
     fn open(&self, path: &Path) -> Result<OwnedFd, Failure> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let relative = path.strip_prefix("/").unwrap_or(path);
-        let relative = if relative.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            relative
-        };
-        openat2(
-            self.base()?,
-            relative,
-            OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-            Mode::empty(),
-            resolve,
-        )
-        .map_err(|e| Failure::os("opening in the new root", path, e))
+        let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
+        openat2(self.base()?, relative, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), resolve)
+            .map_err(|e| Failure::os("opening in the new root", path, e))
     }
 
     /// Makes the directories above `path`; returns the last of them and the name in it.
     fn parent<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), Failure> {
         let names = normal_components(path)?;
-        let (last, directories) = names
-            .split_last()
-            .ok_or_else(|| Failure::plain("a path of the plan", "is empty"))?;
+        let (last, directories) = names.split_last().ok_or_else(|| Failure::plain("a path of the plan", "is empty"))?;
         let mut here = self.open(Path::new("/"))?;
         for name in directories {
             here = enter(&here, name).map_err(|e| Failure::os("making the directories above", path, e))?;

@@ -18,20 +18,12 @@ pub struct Failure {
 impl Failure {
     /// A failure with the operating system's word.
     pub fn os(step: &'static str, object: &Path, error: impl Into<io::Error>) -> Self {
-        Self {
-            step,
-            object: Some(object.into()),
-            cause: error.into().to_string(),
-        }
+        Self { step, object: Some(object.into()), cause: error.into().to_string() }
     }
 
     /// A failure of a step that has no object.
     pub fn plain(step: &'static str, cause: impl fmt::Display) -> Self {
-        Self {
-            step,
-            object: None,
-            cause: cause.to_string(),
-        }
+        Self { step, object: None, cause: cause.to_string() }
     }
 }
 

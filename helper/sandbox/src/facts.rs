@@ -14,9 +14,6 @@ pub struct KernelFacts {
 impl KernelFacts {
     /// Asks the kernel.
     pub fn probe(user_namespace: bool) -> Self {
-        Self {
-            landlock: sys::landlock_abi(),
-            user_namespace,
-        }
+        Self { landlock: sys::landlock_abi(), user_namespace }
     }
 }

@@ -42,11 +42,7 @@ fn landlock(fence: &Fence) -> Result<(), Failure> {
         }
     }
     match ruleset.restrict_self().map_err(fail)? {
-        RestrictionStatus {
-            ruleset: RulesetStatus::FullyEnforced,
-            no_new_privs: true,
-            ..
-        } => Ok(()),
+        RestrictionStatus { ruleset: RulesetStatus::FullyEnforced, no_new_privs: true, .. } => Ok(()),
         status => Err(Failure::plain("Landlock", format!("not enforced in full: {status:?}"))),
     }
 }
@@ -59,11 +55,7 @@ fn allow(
 ) -> Result<RulesetCreated, Failure> {
     let place = PathFd::new(path).map_err(|e| Failure::plain("Landlock", e))?;
     // Rights that make sense for directories only are refused on files.
-    let access = if path.is_dir() {
-        access
-    } else {
-        access & AccessFs::from_file(abi)
-    };
+    let access = if path.is_dir() { access } else { access & AccessFs::from_file(abi) };
     let rule = PathBeneath::new(place, access).set_compatibility(CompatLevel::HardRequirement);
     ruleset.add_rule(rule).map_err(|e| Failure::plain("Landlock", e))
 }

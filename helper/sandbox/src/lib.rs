@@ -16,6 +16,9 @@ pub mod seccomp;
 pub mod sys;
 mod syscalls;
 
+#[doc(hidden)]
+pub use libc;
+
 pub use builder::{Builder, Listeners};
 pub use error::Failure;
 pub use facts::KernelFacts;

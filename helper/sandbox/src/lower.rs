@@ -43,34 +43,21 @@ pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered
         }
     };
     let fence = fence(plan, found, facts)?;
-    let mut lowering = Lowering {
-        plan,
-        found,
-        ops: vec![Op::Private],
-        seals: Vec::new(),
-    };
+    let mut lowering = Lowering { plan, found, ops: vec![Op::Private], seals: Vec::new() };
     if private_network {
-        lowering.ops.push(Op::Loopback {
-            door: Some(DOOR_ADDRESS),
-        });
+        lowering.ops.push(Op::Loopback { door: Some(DOOR_ADDRESS) });
     }
     for intent in &plan.intents {
         lowering.intent(intent)?;
     }
-    lowering.ops.push(Op::Door {
-        path: Path::new(OURS).join("credentials.sock"),
-    });
+    lowering.ops.push(Op::Door { path: Path::new(OURS).join("credentials.sock") });
     if private_network {
         lowering.ops.push(Op::HttpDoor { address: DOOR_ADDRESS });
     }
     lowering.seals.reverse();
     lowering.ops.append(&mut lowering.seals);
     lowering.ops.push(Op::Enter);
-    Ok(Lowered {
-        ops: lowering.ops,
-        fence,
-        private_network,
-    })
+    Ok(Lowered { ops: lowering.ops, fence, private_network })
 }
 
 struct Lowering<'a> {
@@ -85,11 +72,9 @@ impl Lowering<'_> {
         let kind = self.found.get(id.0).unwrap_or(&Kind::Missing);
         let source = self.plan.sources.get(id.0);
         match (kind, source) {
-            (Kind::Missing, Some(source)) if source.required => Err(Failure::os(
-                "looking for",
-                &source.path,
-                std::io::Error::from_raw_os_error(libc::ENOENT),
-            )),
+            (Kind::Missing, Some(source)) if source.required => {
+                Err(Failure::os("looking for", &source.path, std::io::Error::from_raw_os_error(libc::ENOENT)))
+            }
             _ => Ok(kind),
         }
     }
@@ -99,20 +84,12 @@ impl Lowering<'_> {
         let read_only = intent.access != Access::Write;
         match &intent.what {
             What::Memory { size, mode, .. } if path == Path::new("/") => {
-                self.ops.push(Op::Root {
-                    size: *size,
-                    mode: *mode,
-                });
+                self.ops.push(Op::Root { size: *size, mode: *mode });
                 self.seals.push(Op::Seal { path });
             }
             What::Memory { size, mode, owned } => {
                 self.stand(&path, true);
-                self.ops.push(Op::Memory {
-                    path: path.clone(),
-                    size: *size,
-                    mode: *mode,
-                    owned: *owned,
-                });
+                self.ops.push(Op::Memory { path: path.clone(), size: *size, mode: *mode, owned: *owned });
                 if read_only {
                     self.seals.push(Op::Seal { path });
                 }
@@ -121,12 +98,7 @@ impl Lowering<'_> {
             What::Device(source) => self.bind(intent, *source, true)?,
             What::Mask(source) => match self.kind(*source)? {
                 Kind::Directory => {
-                    self.ops.push(Op::Memory {
-                        path: path.clone(),
-                        size: 4096,
-                        mode: 0o755,
-                        owned: false,
-                    });
+                    self.ops.push(Op::Memory { path: path.clone(), size: 4096, mode: 0o755, owned: false });
                     self.seals.push(Op::Seal { path });
                 }
                 Kind::File => self.ops.push(Op::CoverFile { path }),
@@ -140,16 +112,9 @@ impl Lowering<'_> {
                 self.stand(&path, true);
                 self.ops.push(Op::Terminals { path });
             }
-            What::File { content } => self.ops.push(Op::File {
-                path,
-                content: content.clone(),
-            }),
+            What::File { content } => self.ops.push(Op::File { path, content: content.clone() }),
             What::Link { to } => self.ops.push(Op::Link { path, to: to.clone() }),
-            What::Directory { mode, owned } => self.ops.push(Op::Directory {
-                path,
-                mode: *mode,
-                owned: *owned,
-            }),
+            What::Directory { mode, owned } => self.ops.push(Op::Directory { path, mode: *mode, owned: *owned }),
         }
         Ok(())
     }
@@ -169,12 +134,7 @@ impl Lowering<'_> {
         };
         self.stand(&path, directory);
         let read_only = intent.access != Access::Write && !devices;
-        self.ops.push(Op::Attach {
-            source,
-            path,
-            read_only,
-            devices,
-        });
+        self.ops.push(Op::Attach { source, path, read_only, devices });
         Ok(())
     }
 
@@ -184,30 +144,20 @@ impl Lowering<'_> {
             return;
         }
         self.ops.push(match directory {
-            true => Op::Directory {
-                path: path.into(),
-                mode: 0o755,
-                owned: false,
-            },
+            true => Op::Directory { path: path.into(), mode: 0o755, owned: false },
             false => Op::Placeholder { path: path.into() },
         });
     }
 
     /// Whether the nearest intent around `path` shows a host directory.
     fn inside_host_tree(&self, path: &Path) -> bool {
-        let around = self
-            .plan
-            .intents
-            .iter()
-            .filter(|i| i.path != path && path.starts_with(&i.path));
+        let around = self.plan.intents.iter().filter(|i| i.path != path && path.starts_with(&i.path));
         let standing = around.filter(|i| match &i.what {
             What::Bind(id) | What::Device(id) => matches!(self.found.get(id.0), Some(Kind::Directory)),
             What::Memory { .. } | What::Processes | What::Terminals => true,
             _ => false,
         });
-        standing
-            .max_by_key(|i| i.path.components().count())
-            .is_some_and(|i| matches!(i.what, What::Bind(_)))
+        standing.max_by_key(|i| i.path.components().count()).is_some_and(|i| matches!(i.what, What::Bind(_)))
     }
 }
 
@@ -234,11 +184,7 @@ fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Fail
         _ => false,
     };
     let rows = |access| -> Vec<PathBuf> {
-        let rows = plan
-            .intents
-            .iter()
-            .filter(shown)
-            .filter(|i| (i.access == Access::Write) == access);
+        let rows = plan.intents.iter().filter(shown).filter(|i| (i.access == Access::Write) == access);
         rows.map(|i| i.path.clone()).collect()
     };
     Ok(Fence {

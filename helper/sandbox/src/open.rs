@@ -33,15 +33,9 @@ pub fn open_source(source: &Source) -> Result<Opened, Failure> {
         Ok(fd) => {
             let access = rustix::fs::Access::WRITE_OK;
             let writable = rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).is_ok();
-            Ok(Opened {
-                descriptor: Some(fd),
-                writable,
-            })
+            Ok(Opened { descriptor: Some(fd), writable })
         }
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Opened {
-            descriptor: None,
-            writable: false,
-        }),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Opened { descriptor: None, writable: false }),
         Err(e) => Err(Failure::os("opening", path, e)),
     }
 }
@@ -82,9 +76,7 @@ pub fn prepare_mount_point(home: BorrowedFd<'_>, point: &MountPoint, file: bool)
     let Some((last, directories)) = names.split_last() else {
         return Ok(());
     };
-    let mut here = home
-        .try_clone_to_owned()
-        .map_err(|e| Failure::plain("duplicating a descriptor", e))?;
+    let mut here = home.try_clone_to_owned().map_err(|e| Failure::plain("duplicating a descriptor", e))?;
     for name in directories {
         here = enter(&here, name).map_err(fail)?;
     }
@@ -92,9 +84,7 @@ pub fn prepare_mount_point(home: BorrowedFd<'_>, point: &MountPoint, file: bool)
         return enter(&here, last).map(drop).map_err(fail);
     }
     let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NONBLOCK;
-    openat(&here, *last, flags, Mode::RUSR | Mode::WUSR)
-        .map(drop)
-        .map_err(fail)
+    openat(&here, *last, flags, Mode::RUSR | Mode::WUSR).map(drop).map_err(fail)
 }
 
 /// Opens the directory `name` in `at`, making it if it is missing.
@@ -103,23 +93,14 @@ pub(crate) fn enter(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
         Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS) => {}
         Err(e) => return Err(e),
     }
-    openat(
-        at,
-        name,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    openat(at, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// The parts of a path that has nothing but names in it.
 pub(crate) fn normal_components(path: &Path) -> Result<Vec<&OsStr>, Failure> {
     let name = |c: Component<'_>| !matches!(c, Component::RootDir | Component::Normal(_));
     if path.components().any(name) {
-        return Err(Failure {
-            step: "a path",
-            object: Some(path.into()),
-            cause: "has `.` or `..` in it".into(),
-        });
+        return Err(Failure { step: "a path", object: Some(path.into()), cause: "has `.` or `..` in it".into() });
     }
     Ok(path.iter().filter(|part| part.as_bytes() != b"/").collect())
 }
@@ -136,10 +117,7 @@ pub fn kind_of(fd: BorrowedFd<'_>) -> Result<Kind, Failure> {
             Kind::Link(OsStr::from_bytes(to.as_bytes()).into())
         }
         other => {
-            return Err(Failure::plain(
-                "a path of the plan",
-                format!("is neither file nor directory: {other:?}"),
-            ));
+            return Err(Failure::plain("a path of the plan", format!("is neither file nor directory: {other:?}")));
         }
     })
 }

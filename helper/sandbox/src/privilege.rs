@@ -74,10 +74,7 @@ pub fn forbid_gaining(kept: Kept) -> Result<(), Failure> {
         (CapSet::Permitted, &wanted),
     ] {
         if caps::read(None, set).map_err(capability)? != *expected {
-            return Err(Failure::plain(
-                "dropping capabilities",
-                format!("the {set:?} set is not what was asked for"),
-            ));
+            return Err(Failure::plain("dropping capabilities", format!("the {set:?} set is not what was asked for")));
         }
     }
     rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
@@ -134,11 +131,8 @@ fn verify_ids(ids: &Ids) -> Result<(), Failure> {
         let mut wanted: Vec<u32> = wanted.clone();
         wanted.sort_unstable();
         wanted.dedup();
-        let mut have: Vec<u32> = line("Groups:")
-            .unwrap_or("?")
-            .split_whitespace()
-            .map(|g| g.parse().unwrap_or(u32::MAX))
-            .collect();
+        let mut have: Vec<u32> =
+            line("Groups:").unwrap_or("?").split_whitespace().map(|g| g.parse().unwrap_or(u32::MAX)).collect();
         have.sort_unstable();
         have.dedup();
         if have != wanted {

@@ -58,9 +58,7 @@ fn errno(number: libc::c_int) -> SeccompAction {
 }
 
 fn architecture() -> Result<TargetArch, Failure> {
-    std::env::consts::ARCH
-        .try_into()
-        .map_err(|e| Failure::plain("seccomp", e))
+    std::env::consts::ARCH.try_into().map_err(|e| Failure::plain("seccomp", e))
 }
 
 fn allow_list(nesting: bool) -> Result<BpfProgram, Failure> {
@@ -72,25 +70,17 @@ fn allow_list(nesting: bool) -> Result<BpfProgram, Failure> {
         rules.insert(libc::SYS_clone3, vec![]);
     }
     let filter = SeccompFilter::new(rules, errno(libc::ENOSYS), SeccompAction::Allow, architecture()?);
-    filter
-        .and_then(BpfProgram::try_from)
-        .map_err(|e| Failure::plain("seccomp", e))
+    filter.and_then(BpfProgram::try_from).map_err(|e| Failure::plain("seccomp", e))
 }
 
 /// A filter that allows everything but what matches.
 fn compile(rules: Result<Rules, Failure>, action: SeccompAction) -> Result<BpfProgram, Failure> {
     let filter = SeccompFilter::new(rules?, SeccompAction::Allow, action, architecture()?);
-    filter
-        .and_then(BpfProgram::try_from)
-        .map_err(|e| Failure::plain("seccomp", e))
+    filter.and_then(BpfProgram::try_from).map_err(|e| Failure::plain("seccomp", e))
 }
 
 fn unconditional(groups: &[Group]) -> Rules {
-    groups
-        .iter()
-        .flat_map(|g| g.calls)
-        .map(|call| (*call, vec![]))
-        .collect()
+    groups.iter().flat_map(|g| g.calls).map(|call| (*call, vec![])).collect()
 }
 
 fn refused(nesting: bool) -> Result<Rules, Failure> {
@@ -100,10 +90,7 @@ fn refused(nesting: bool) -> Result<Rules, Failure> {
         terminal.push(rule(&[(1, SeccompCmpOp::Eq, *request)])?);
     }
     rules.insert(libc::SYS_ioctl, terminal);
-    rules.insert(
-        libc::SYS_socketpair,
-        vec![rule(&[(0, SeccompCmpOp::Ne, family(libc::AF_UNIX))])?],
-    );
+    rules.insert(libc::SYS_socketpair, vec![rule(&[(0, SeccompCmpOp::Ne, family(libc::AF_UNIX))])?]);
     if !nesting {
         rules.append(&mut unconditional(NESTING));
         let mut namespaces = Vec::new();
@@ -120,10 +107,7 @@ fn refused(nesting: bool) -> Result<Rules, Failure> {
 fn families() -> Result<Rules, Failure> {
     let unknown: Vec<_> = FAMILIES.iter().map(|f| (0, SeccompCmpOp::Ne, family(*f))).collect();
     let route = family(libc::NETLINK_ROUTE);
-    let netlink = [
-        (0, SeccompCmpOp::Eq, family(libc::AF_NETLINK)),
-        (2, SeccompCmpOp::Ne, route),
-    ];
+    let netlink = [(0, SeccompCmpOp::Eq, family(libc::AF_NETLINK)), (2, SeccompCmpOp::Ne, route)];
     // MPTCP streams pass by rules that are made for TCP.
     let mptcp = [(2, SeccompCmpOp::Eq, family(libc::IPPROTO_MPTCP))];
     let rules = vec![rule(&unknown)?, rule(&netlink)?, rule(&mptcp)?];
@@ -135,20 +119,14 @@ fn family(value: libc::c_int) -> u64 {
 }
 
 fn personalities() -> Result<Vec<SeccompRule>, Failure> {
-    PERSONALITIES
-        .iter()
-        .map(|value| rule(&[(0, SeccompCmpOp::Eq, *value)]))
-        .collect()
+    PERSONALITIES.iter().map(|value| rule(&[(0, SeccompCmpOp::Eq, *value)])).collect()
 }
 
 /// A rule that holds if all of its conditions do; arguments are compared on 32 bits, as the kernel does with them.
 fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, Failure> {
-    let made: Result<Vec<_>, _> = conditions
-        .iter()
-        .map(|(n, op, v)| SeccompCondition::new(*n, Dword, op.clone(), *v))
-        .collect();
-    made.and_then(SeccompRule::new)
-        .map_err(|e| Failure::plain("seccomp", e))
+    let made: Result<Vec<_>, _> =
+        conditions.iter().map(|(n, op, v)| SeccompCondition::new(*n, Dword, op.clone(), *v)).collect();
+    made.and_then(SeccompRule::new).map_err(|e| Failure::plain("seccomp", e))
 }
 
 /// x32 calls carry this bit. seccompiler compares numbers for equality only, so these four instructions are ours.
@@ -190,12 +168,6 @@ mod tests {
 
     #[test]
     fn every_group_says_why() {
-        assert!(
-            ALLOWED
-                .iter()
-                .chain(REFUSED)
-                .chain(NESTING)
-                .all(|g| g.reason.len() > 10)
-        );
+        assert!(ALLOWED.iter().chain(REFUSED).chain(NESTING).all(|g| g.reason.len() > 10));
     }
 }

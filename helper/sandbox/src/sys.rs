@@ -38,10 +38,7 @@ pub fn clone_process(namespaces: u64) -> io::Result<Cloned> {
         pid => {
             // SAFETY: the call worked, so the kernel put a new descriptor there that nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Cloned::Parent {
-                pid: i32::try_from(pid).unwrap_or(i32::MAX),
-                pidfd,
-            })
+            Ok(Cloned::Parent { pid: i32::try_from(pid).unwrap_or(i32::MAX), pidfd })
         }
     }
 }
@@ -63,11 +60,7 @@ pub fn mount_attributes(fd: BorrowedFd<'_>, set: MountAttrFlags, recursive: bool
             size_of::<libc::mount_attr>(),
         )
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The ABI version of Landlock that the kernel offers; 0 if none.
@@ -75,12 +68,7 @@ pub fn landlock_abi() -> u32 {
     const VERSION: libc::c_long = 1;
     // SAFETY: with a null attribute and the version flag nothing is read or written (landlock_create_ruleset(2)).
     let version = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            std::ptr::null::<libc::c_void>(),
-            0 as libc::c_long,
-            VERSION,
-        )
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0 as libc::c_long, VERSION)
     };
     u32::try_from(version).unwrap_or(0)
 }
@@ -109,12 +97,7 @@ fn interface_request(interface: &str) -> libc::ifreq {
     // SAFETY: a structure of integers and unions of them, for which all zeros is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     // The last byte stays zero: names are at most IFNAMSIZ - 1 long.
-    for (to, from) in request
-        .ifr_name
-        .iter_mut()
-        .take(libc::IFNAMSIZ - 1)
-        .zip(interface.bytes())
-    {
+    for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(interface.bytes()) {
         *to = libc::c_char::from_ne_bytes([from]);
     }
     request

@@ -1,5 +1,11 @@
 //! System calls, as data. What is in no table is answered ENOSYS, as on a kernel that does not have it.
 
+/// Numbers of calls, by the names of the libc crate.
+#[macro_export]
+macro_rules! calls {
+    ($($name:ident)*) => { &[$($crate::libc::$name),*] };
+}
+
 /// Calls with one reason.
 pub(crate) struct Group {
     /// Why they are admitted or refused.
@@ -13,370 +19,148 @@ pub(crate) struct Group {
 pub(crate) const ALLOWED: &[Group] = &[
     Group {
         reason: "files, directories, attributes",
-        calls: &[
-            libc::SYS_chdir,
-            libc::SYS_close,
-            libc::SYS_close_range,
-            libc::SYS_copy_file_range,
-            libc::SYS_dup,
-            libc::SYS_dup3,
-            libc::SYS_faccessat,
-            libc::SYS_faccessat2,
-            libc::SYS_fadvise64,
-            libc::SYS_fallocate,
-            libc::SYS_fchdir,
-            libc::SYS_fchmod,
-            libc::SYS_fchmodat,
-            libc::SYS_fchown,
-            libc::SYS_fchownat,
-            libc::SYS_fcntl,
-            libc::SYS_fdatasync,
-            libc::SYS_fgetxattr,
-            libc::SYS_flistxattr,
-            libc::SYS_flock,
-            libc::SYS_fremovexattr,
-            libc::SYS_fsetxattr,
-            libc::SYS_fstat,
-            libc::SYS_fstatfs,
-            libc::SYS_fsync,
-            libc::SYS_ftruncate,
-            libc::SYS_getcwd,
-            libc::SYS_getdents64,
-            libc::SYS_getxattr,
-            libc::SYS_lgetxattr,
-            libc::SYS_linkat,
-            libc::SYS_listxattr,
-            libc::SYS_llistxattr,
-            libc::SYS_lremovexattr,
-            libc::SYS_lseek,
-            libc::SYS_lsetxattr,
-            libc::SYS_mkdirat,
-            libc::SYS_mknodat,
-            libc::SYS_newfstatat,
-            libc::SYS_openat,
-            libc::SYS_openat2,
-            libc::SYS_pread64,
-            libc::SYS_preadv,
-            libc::SYS_preadv2,
-            libc::SYS_pwrite64,
-            libc::SYS_pwritev,
-            libc::SYS_pwritev2,
-            libc::SYS_read,
-            libc::SYS_readahead,
-            libc::SYS_readlinkat,
-            libc::SYS_readv,
-            libc::SYS_removexattr,
-            libc::SYS_renameat2,
-            libc::SYS_sendfile,
-            libc::SYS_setxattr,
-            libc::SYS_splice,
-            libc::SYS_statfs,
-            libc::SYS_statx,
-            libc::SYS_symlinkat,
-            libc::SYS_sync,
-            libc::SYS_syncfs,
-            libc::SYS_tee,
-            libc::SYS_truncate,
-            libc::SYS_umask,
-            libc::SYS_unlinkat,
-            libc::SYS_utimensat,
-            libc::SYS_write,
-            libc::SYS_writev,
-        ],
+        calls: calls! {
+            SYS_chdir SYS_close SYS_close_range SYS_copy_file_range SYS_dup SYS_dup3 SYS_faccessat SYS_faccessat2
+            SYS_fadvise64 SYS_fallocate SYS_fchdir SYS_fchmod SYS_fchmodat SYS_fchown SYS_fchownat SYS_fcntl
+            SYS_fdatasync SYS_fgetxattr SYS_flistxattr SYS_flock SYS_fremovexattr SYS_fsetxattr SYS_fstat
+            SYS_fstatfs SYS_fsync SYS_ftruncate SYS_getcwd SYS_getdents64 SYS_getxattr SYS_lgetxattr SYS_linkat
+            SYS_listxattr SYS_llistxattr SYS_lremovexattr SYS_lseek SYS_lsetxattr SYS_mkdirat SYS_mknodat
+            SYS_newfstatat SYS_openat SYS_openat2 SYS_pread64 SYS_preadv SYS_preadv2 SYS_pwrite64 SYS_pwritev
+            SYS_pwritev2 SYS_read SYS_readahead SYS_readlinkat SYS_readv SYS_removexattr SYS_renameat2 SYS_sendfile
+            SYS_setxattr SYS_splice SYS_statfs SYS_statx SYS_symlinkat SYS_sync SYS_syncfs SYS_tee SYS_truncate
+            SYS_umask SYS_unlinkat SYS_utimensat SYS_write SYS_writev
+        },
     },
     #[cfg(target_arch = "x86_64")]
     Group {
         reason: "the same, in the words of x86",
-        calls: &[
-            libc::SYS_access,
-            libc::SYS_chmod,
-            libc::SYS_chown,
-            libc::SYS_creat,
-            libc::SYS_dup2,
-            libc::SYS_fchmodat2,
-            libc::SYS_futimesat,
-            libc::SYS_getdents,
-            libc::SYS_lchown,
-            libc::SYS_link,
-            libc::SYS_lstat,
-            libc::SYS_mkdir,
-            libc::SYS_mknod,
-            libc::SYS_open,
-            libc::SYS_readlink,
-            libc::SYS_rename,
-            libc::SYS_renameat,
-            libc::SYS_rmdir,
-            libc::SYS_stat,
-            libc::SYS_symlink,
-            libc::SYS_sync_file_range,
-            libc::SYS_unlink,
-            libc::SYS_utime,
-            libc::SYS_utimes,
-        ],
+        calls: calls! {
+            SYS_access SYS_chmod SYS_chown SYS_creat SYS_dup2 SYS_fchmodat2 SYS_futimesat SYS_getdents SYS_lchown
+            SYS_link SYS_lstat SYS_mkdir SYS_mknod SYS_open SYS_readlink SYS_rename SYS_renameat SYS_rmdir SYS_stat
+            SYS_symlink SYS_sync_file_range SYS_unlink SYS_utime SYS_utimes
+        },
     },
     Group {
         reason: "memory of the process",
-        calls: &[
-            libc::SYS_brk,
-            libc::SYS_madvise,
-            libc::SYS_memfd_create,
-            libc::SYS_mincore,
-            libc::SYS_mlock,
-            libc::SYS_mlock2,
-            libc::SYS_mlockall,
-            libc::SYS_mmap,
-            libc::SYS_mprotect,
-            libc::SYS_mremap,
-            libc::SYS_mseal,
-            libc::SYS_msync,
-            libc::SYS_munlock,
-            libc::SYS_munlockall,
-            libc::SYS_munmap,
-            libc::SYS_pkey_alloc,
-            libc::SYS_pkey_free,
-            libc::SYS_pkey_mprotect,
-            libc::SYS_membarrier,
-            libc::SYS_get_mempolicy,
-        ],
+        calls: calls! {
+            SYS_brk SYS_madvise SYS_memfd_create SYS_mincore SYS_mlock SYS_mlock2 SYS_mlockall SYS_mmap SYS_mprotect
+            SYS_mremap SYS_mseal SYS_msync SYS_munlock SYS_munlockall SYS_munmap SYS_pkey_alloc SYS_pkey_free
+            SYS_pkey_mprotect SYS_membarrier SYS_get_mempolicy
+        },
     },
     Group {
         reason: "waiting for events (not io_uring: its operations escape every filter)",
-        calls: &[
-            libc::SYS_epoll_create1,
-            libc::SYS_epoll_ctl,
-            libc::SYS_epoll_pwait,
-            libc::SYS_epoll_pwait2,
-            libc::SYS_eventfd2,
-            libc::SYS_inotify_add_watch,
-            libc::SYS_inotify_init1,
-            libc::SYS_inotify_rm_watch,
-            libc::SYS_ppoll,
-            libc::SYS_pselect6,
-            libc::SYS_signalfd4,
-            libc::SYS_timerfd_create,
-            libc::SYS_timerfd_gettime,
-            libc::SYS_timerfd_settime,
-            libc::SYS_io_cancel,
-            libc::SYS_io_destroy,
-            libc::SYS_io_getevents,
-            libc::SYS_io_setup,
-            libc::SYS_io_submit,
-            libc::SYS_fanotify_mark,
-        ],
+        calls: calls! {
+            SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait SYS_epoll_pwait2 SYS_eventfd2 SYS_inotify_add_watch
+            SYS_inotify_init1 SYS_inotify_rm_watch SYS_ppoll SYS_pselect6 SYS_signalfd4 SYS_timerfd_create
+            SYS_timerfd_gettime SYS_timerfd_settime SYS_io_cancel SYS_io_destroy SYS_io_getevents SYS_io_setup
+            SYS_io_submit SYS_fanotify_mark
+        },
     },
     #[cfg(target_arch = "x86_64")]
     Group {
         reason: "the same, in the words of x86",
-        calls: &[
-            libc::SYS_epoll_create,
-            libc::SYS_epoll_wait,
-            libc::SYS_eventfd,
-            libc::SYS_inotify_init,
-            libc::SYS_poll,
-            libc::SYS_select,
-            libc::SYS_signalfd,
-            libc::SYS_pause,
-        ],
+        calls: calls! {
+            SYS_epoll_create SYS_epoll_wait SYS_eventfd SYS_inotify_init SYS_poll SYS_select SYS_signalfd SYS_pause
+        },
     },
     Group {
         reason: "processes, threads, scheduling",
-        calls: &[
-            libc::SYS_clone,
-            libc::SYS_execve,
-            libc::SYS_execveat,
-            libc::SYS_exit,
-            libc::SYS_exit_group,
-            libc::SYS_getpgid,
-            libc::SYS_getpid,
-            libc::SYS_getppid,
-            libc::SYS_getpriority,
-            libc::SYS_setpriority,
-            libc::SYS_prlimit64,
-            libc::SYS_getrusage,
-            libc::SYS_getsid,
-            libc::SYS_setpgid,
-            libc::SYS_setsid,
-            libc::SYS_kill,
-            libc::SYS_tgkill,
-            libc::SYS_tkill,
-            libc::SYS_pidfd_open,
-            libc::SYS_pidfd_send_signal,
-            libc::SYS_process_mrelease,
-            libc::SYS_wait4,
-            libc::SYS_waitid,
-            libc::SYS_gettid,
-            libc::SYS_set_tid_address,
-            libc::SYS_prctl,
-            libc::SYS_restart_syscall,
-            libc::SYS_rseq,
-            libc::SYS_set_robust_list,
-            libc::SYS_get_robust_list,
-            libc::SYS_futex,
-            libc::SYS_futex_waitv,
-            libc::SYS_sched_get_priority_max,
-            libc::SYS_sched_get_priority_min,
-            libc::SYS_sched_getaffinity,
-            libc::SYS_sched_getattr,
-            libc::SYS_sched_getparam,
-            libc::SYS_sched_getscheduler,
-            libc::SYS_sched_rr_get_interval,
-            libc::SYS_sched_setaffinity,
-            libc::SYS_sched_setattr,
-            libc::SYS_sched_setparam,
-            libc::SYS_sched_setscheduler,
-            libc::SYS_sched_yield,
-            libc::SYS_ioprio_get,
-            libc::SYS_ioprio_set,
-            libc::SYS_getcpu,
-        ],
+        calls: calls! {
+            SYS_clone SYS_execve SYS_execveat SYS_exit SYS_exit_group SYS_getpgid SYS_getpid SYS_getppid
+            SYS_getpriority SYS_setpriority SYS_prlimit64 SYS_getrusage SYS_getsid SYS_setpgid SYS_setsid SYS_kill
+            SYS_tgkill SYS_tkill SYS_pidfd_open SYS_pidfd_send_signal SYS_process_mrelease SYS_wait4 SYS_waitid
+            SYS_gettid SYS_set_tid_address SYS_prctl SYS_restart_syscall SYS_rseq SYS_set_robust_list
+            SYS_get_robust_list SYS_futex SYS_futex_waitv SYS_sched_get_priority_max SYS_sched_get_priority_min
+            SYS_sched_getaffinity SYS_sched_getattr SYS_sched_getparam SYS_sched_getscheduler
+            SYS_sched_rr_get_interval SYS_sched_setaffinity SYS_sched_setattr SYS_sched_setparam
+            SYS_sched_setscheduler SYS_sched_yield SYS_ioprio_get SYS_ioprio_set SYS_getcpu
+        },
     },
     #[cfg(target_arch = "x86_64")]
     Group {
         reason: "the same, in the words of x86",
-        calls: &[
-            libc::SYS_fork,
-            libc::SYS_vfork,
-            libc::SYS_getpgrp,
-            libc::SYS_getrlimit,
-            libc::SYS_setrlimit,
-            libc::SYS_arch_prctl,
-        ],
+        calls: calls! {
+            SYS_fork SYS_vfork SYS_getpgrp SYS_getrlimit SYS_setrlimit SYS_arch_prctl
+        },
     },
     Group {
         reason: "signals and timers",
-        calls: &[
-            libc::SYS_rt_sigaction,
-            libc::SYS_rt_sigpending,
-            libc::SYS_rt_sigprocmask,
-            libc::SYS_rt_sigqueueinfo,
-            libc::SYS_rt_sigreturn,
-            libc::SYS_rt_sigsuspend,
-            libc::SYS_rt_sigtimedwait,
-            libc::SYS_rt_tgsigqueueinfo,
-            libc::SYS_sigaltstack,
-            libc::SYS_getitimer,
-            libc::SYS_setitimer,
-        ],
+        calls: calls! {
+            SYS_rt_sigaction SYS_rt_sigpending SYS_rt_sigprocmask SYS_rt_sigqueueinfo SYS_rt_sigreturn
+            SYS_rt_sigsuspend SYS_rt_sigtimedwait SYS_rt_tgsigqueueinfo SYS_sigaltstack SYS_getitimer SYS_setitimer
+        },
     },
     #[cfg(target_arch = "x86_64")]
     Group {
         reason: "the same, in the words of x86",
-        calls: &[libc::SYS_alarm],
+        calls: calls! {
+            SYS_alarm
+        },
     },
     Group {
         reason: "reading clocks; setting them needs a capability nobody has",
-        calls: &[
-            libc::SYS_adjtimex,
-            libc::SYS_clock_adjtime,
-            libc::SYS_clock_getres,
-            libc::SYS_clock_gettime,
-            libc::SYS_clock_nanosleep,
-            libc::SYS_gettimeofday,
-            libc::SYS_nanosleep,
-            libc::SYS_times,
-            libc::SYS_timer_create,
-            libc::SYS_timer_delete,
-            libc::SYS_timer_getoverrun,
-            libc::SYS_timer_gettime,
-            libc::SYS_timer_settime,
-        ],
+        calls: calls! {
+            SYS_adjtimex SYS_clock_adjtime SYS_clock_getres SYS_clock_gettime SYS_clock_nanosleep SYS_gettimeofday
+            SYS_nanosleep SYS_times SYS_timer_create SYS_timer_delete SYS_timer_getoverrun SYS_timer_gettime
+            SYS_timer_settime
+        },
     },
     #[cfg(target_arch = "x86_64")]
     Group {
         reason: "the same, in the words of x86",
-        calls: &[libc::SYS_time],
+        calls: calls! {
+            SYS_time
+        },
     },
     Group {
         reason: "asking who one is; changing it needs a capability nobody has",
-        calls: &[
-            libc::SYS_getegid,
-            libc::SYS_geteuid,
-            libc::SYS_getgid,
-            libc::SYS_getgroups,
-            libc::SYS_getresgid,
-            libc::SYS_getresuid,
-            libc::SYS_getuid,
-            libc::SYS_setfsgid,
-            libc::SYS_setfsuid,
-            libc::SYS_setgid,
-            libc::SYS_setgroups,
-            libc::SYS_setregid,
-            libc::SYS_setresgid,
-            libc::SYS_setresuid,
-            libc::SYS_setreuid,
-            libc::SYS_setuid,
-            libc::SYS_capget,
-            libc::SYS_capset,
-        ],
+        calls: calls! {
+            SYS_getegid SYS_geteuid SYS_getgid SYS_getgroups SYS_getresgid SYS_getresuid SYS_getuid SYS_setfsgid
+            SYS_setfsuid SYS_setgid SYS_setgroups SYS_setregid SYS_setresgid SYS_setresuid SYS_setreuid SYS_setuid
+            SYS_capget SYS_capset
+        },
     },
     Group {
         reason: "sockets, of the families that the second filter admits",
-        calls: &[
-            libc::SYS_accept,
-            libc::SYS_accept4,
-            libc::SYS_bind,
-            libc::SYS_connect,
-            libc::SYS_getpeername,
-            libc::SYS_getsockname,
-            libc::SYS_getsockopt,
-            libc::SYS_setsockopt,
-            libc::SYS_listen,
-            libc::SYS_recvfrom,
-            libc::SYS_recvmmsg,
-            libc::SYS_recvmsg,
-            libc::SYS_sendmmsg,
-            libc::SYS_sendmsg,
-            libc::SYS_sendto,
-            libc::SYS_shutdown,
-            libc::SYS_socket,
-            libc::SYS_socketpair,
-            libc::SYS_pipe2,
-        ],
+        calls: calls! {
+            SYS_accept SYS_accept4 SYS_bind SYS_connect SYS_getpeername SYS_getsockname SYS_getsockopt
+            SYS_setsockopt SYS_listen SYS_recvfrom SYS_recvmmsg SYS_recvmsg SYS_sendmmsg SYS_sendmsg SYS_sendto
+            SYS_shutdown SYS_socket SYS_socketpair SYS_pipe2
+        },
     },
     #[cfg(target_arch = "x86_64")]
     Group {
         reason: "the same, in the words of x86",
-        calls: &[libc::SYS_pipe],
+        calls: calls! {
+            SYS_pipe
+        },
     },
     Group {
         reason: "inside the ipc namespace of the sandbox",
-        calls: &[
-            libc::SYS_mq_getsetattr,
-            libc::SYS_mq_notify,
-            libc::SYS_mq_open,
-            libc::SYS_mq_timedreceive,
-            libc::SYS_mq_timedsend,
-            libc::SYS_mq_unlink,
-            libc::SYS_msgctl,
-            libc::SYS_msgget,
-            libc::SYS_msgrcv,
-            libc::SYS_msgsnd,
-            libc::SYS_semctl,
-            libc::SYS_semget,
-            libc::SYS_semop,
-            libc::SYS_semtimedop,
-            libc::SYS_shmat,
-            libc::SYS_shmctl,
-            libc::SYS_shmdt,
-            libc::SYS_shmget,
-        ],
+        calls: calls! {
+            SYS_mq_getsetattr SYS_mq_notify SYS_mq_open SYS_mq_timedreceive SYS_mq_timedsend SYS_mq_unlink
+            SYS_msgctl SYS_msgget SYS_msgrcv SYS_msgsnd SYS_semctl SYS_semget SYS_semop SYS_semtimedop SYS_shmat
+            SYS_shmctl SYS_shmdt SYS_shmget
+        },
     },
     Group {
         reason: "less the requests that the second filter refuses",
-        calls: &[libc::SYS_ioctl],
+        calls: calls! {
+            SYS_ioctl
+        },
     },
     Group {
         reason: "asking about the machine",
-        calls: &[libc::SYS_getrandom, libc::SYS_sysinfo, libc::SYS_uname],
+        calls: calls! {
+            SYS_getrandom SYS_sysinfo SYS_uname
+        },
     },
     Group {
         reason: "tightening further is always allowed",
-        calls: &[
-            libc::SYS_landlock_add_rule,
-            libc::SYS_landlock_create_ruleset,
-            libc::SYS_landlock_restrict_self,
-            libc::SYS_seccomp,
-        ],
+        calls: calls! {
+            SYS_landlock_add_rule SYS_landlock_create_ruleset SYS_landlock_restrict_self SYS_seccomp
+        },
     },
 ];
 
@@ -384,80 +168,56 @@ pub(crate) const ALLOWED: &[Group] = &[
 pub(crate) const REFUSED: &[Group] = &[
     Group {
         reason: "the keyring is shared by uid across sandboxes and may hold keys",
-        calls: &[libc::SYS_add_key, libc::SYS_keyctl, libc::SYS_request_key],
+        calls: calls! {
+            SYS_add_key SYS_keyctl SYS_request_key
+        },
     },
     Group {
         reason: "one process reading another: the wall inside the sandbox",
-        calls: &[
-            libc::SYS_ptrace,
-            libc::SYS_process_vm_readv,
-            libc::SYS_process_vm_writev,
-            libc::SYS_pidfd_getfd,
-            libc::SYS_kcmp,
-        ],
+        calls: calls! {
+            SYS_ptrace SYS_process_vm_readv SYS_process_vm_writev SYS_pidfd_getfd SYS_kcmp
+        },
     },
     Group {
         reason: "kernel interfaces with a history",
-        calls: &[
-            libc::SYS_bpf,
-            libc::SYS_perf_event_open,
-            libc::SYS_userfaultfd,
-            libc::SYS_lookup_dcookie,
-        ],
+        calls: calls! {
+            SYS_bpf SYS_perf_event_open SYS_userfaultfd SYS_lookup_dcookie
+        },
     },
     Group {
         reason: "files by handle pass every mount",
-        calls: &[libc::SYS_open_by_handle_at, libc::SYS_name_to_handle_at],
+        calls: calls! {
+            SYS_open_by_handle_at SYS_name_to_handle_at
+        },
     },
     Group {
         reason: "the machine is not the agent's",
-        calls: &[
-            libc::SYS_acct,
-            libc::SYS_quotactl,
-            libc::SYS_swapon,
-            libc::SYS_swapoff,
-            libc::SYS_syslog,
-            libc::SYS_reboot,
-            libc::SYS_kexec_load,
-            libc::SYS_init_module,
-            libc::SYS_finit_module,
-            libc::SYS_delete_module,
-            libc::SYS_settimeofday,
-            libc::SYS_clock_settime,
-            libc::SYS_sethostname,
-            libc::SYS_setdomainname,
-            libc::SYS_vhangup,
-        ],
+        calls: calls! {
+            SYS_acct SYS_quotactl SYS_swapon SYS_swapoff SYS_syslog SYS_reboot SYS_kexec_load SYS_init_module
+            SYS_finit_module SYS_delete_module SYS_settimeofday SYS_clock_settime SYS_sethostname SYS_setdomainname
+            SYS_vhangup
+        },
     },
     Group {
         reason: "memory of other processes",
-        calls: &[
-            libc::SYS_move_pages,
-            libc::SYS_migrate_pages,
-            libc::SYS_mbind,
-            libc::SYS_set_mempolicy,
-        ],
+        calls: calls! {
+            SYS_move_pages SYS_migrate_pages SYS_mbind SYS_set_mempolicy
+        },
     },
-    Group {
-        reason: "direct access to hardware, and segments of old binaries",
-        calls: &[],
-    },
+    Group { reason: "direct access to hardware, and segments of old binaries", calls: calls! {} },
     #[cfg(target_arch = "x86_64")]
     Group {
         reason: "the same, in the words of x86",
-        calls: &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt],
+        calls: calls! {
+            SYS_iopl SYS_ioperm SYS_modify_ldt
+        },
     },
 ];
 
 /// Refused with EPERM unless `nesting` admits them.
 pub(crate) const NESTING: &[Group] = &[Group {
     reason: "namespaces and mounts: with `nesting` a user namespace gives them to an inner sandbox",
-    calls: &[
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_mount,
-        libc::SYS_umount2,
-        libc::SYS_pivot_root,
-        libc::SYS_chroot,
-    ],
+    calls: calls! {
+        SYS_unshare SYS_setns SYS_mount SYS_umount2 SYS_pivot_root SYS_chroot
+    },
 }];

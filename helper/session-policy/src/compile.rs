@@ -109,18 +109,11 @@ pub fn compile(narrowing: &Narrowing) -> Result<Compiled, CompileError> {
     let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
     let length = policy.chars().count();
     if length > MAX_CHARACTERS {
-        return Err(CompileError::TooLong {
-            length,
-            longest: longest(narrowing),
-        });
+        return Err(CompileError::TooLong { length, longest: longest(narrowing) });
     }
     let base = format!("arn:{}:iam::aws:policy/ReadOnlyAccess", narrowing.partition);
     let policy_arns = if managed { vec![base] } else { Vec::new() };
-    Ok(Compiled {
-        policy_json: Some(policy),
-        policy_arns,
-        notes,
-    })
+    Ok(Compiled { policy_json: Some(policy), policy_arns, notes })
 }
 
 fn check(narrowing: &Narrowing) -> Result<(), CompileError> {
@@ -236,13 +229,7 @@ mod tests {
         (by_base || all.iter().any(|it| applies(it, "Allow"))) && !all.iter().any(|it| applies(it, "Deny"))
     }
 
-    const READ_ONLY: [&str; 5] = [
-        "s3:Get*",
-        "s3:List*",
-        "ssm:Get*",
-        "ec2:Describe*",
-        "sts:GetCallerIdentity",
-    ];
+    const READ_ONLY: [&str; 5] = ["s3:Get*", "s3:List*", "ssm:Get*", "ec2:Describe*", "sts:GetCallerIdentity"];
     const ROLE: &str = "arn:aws:iam::111122223333:role/next";
     const EVERY_ROLE: &str = "arn:aws:iam::*:role/*";
 
@@ -256,10 +243,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_to_be_denied_there_is_no_policy() {
-        assert_eq!(
-            compile(&narrowing(Access::Full, &[], &[EVERY_ROLE])).unwrap(),
-            Compiled::default()
-        );
+        assert_eq!(compile(&narrowing(Access::Full, &[], &[EVERY_ROLE])).unwrap(), Compiled::default());
     }
 
     #[test]
@@ -267,21 +251,13 @@ mod tests {
         for access in [Access::Read, Access::ReadMetadata] {
             let compiled = compile(&narrowing(access, &["sqs:PurgeQueue"], &[])).unwrap();
             assert_eq!(compiled.policy_arns, ["arn:aws:iam::aws:policy/ReadOnlyAccess"]);
-            assert!(
-                statements(&compiled)
-                    .iter()
-                    .all(|statement| statement["Effect"] == "Deny")
-            );
+            assert!(statements(&compiled).iter().all(|statement| statement["Effect"] == "Deny"));
         }
     }
 
     #[test]
     fn the_managed_policy_is_that_of_the_roles_partition() {
-        let compiled = compile(&Narrowing {
-            partition: "aws-cn".into(),
-            ..narrowing(Access::Read, &[], &[])
-        })
-        .unwrap();
+        let compiled = compile(&Narrowing { partition: "aws-cn".into(), ..narrowing(Access::Read, &[], &[]) }).unwrap();
         assert_eq!(compiled.policy_arns, ["arn:aws-cn:iam::aws:policy/ReadOnlyAccess"]);
     }
 
@@ -309,11 +285,7 @@ mod tests {
         let metadata = compile(&narrowing(Access::ReadMetadata, &[], &[])).unwrap();
         assert!(metadata.policy_json.unwrap().len() < 1600);
         assert_eq!(metadata.notes, Vec::<String>::new(), "no row covers another");
-        assert!(
-            DATA_READS
-                .iter()
-                .all(|row| is_action(row.action) && !row.reason.is_empty())
-        );
+        assert!(DATA_READS.iter().all(|row| is_action(row.action) && !row.reason.is_empty()));
         assert!(DATA_READS.is_sorted_by_key(|row| row.action));
     }
 
@@ -324,12 +296,7 @@ mod tests {
             let one = compile(&narrowing(access, &[], &[ROLE])).unwrap();
             for action in ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoot"] {
                 assert!(!allows(&none, &READ_ONLY, action, ROLE));
-                assert!(!allows(
-                    &one,
-                    &READ_ONLY,
-                    action,
-                    "arn:aws:iam::111122223333:role/other"
-                ));
+                assert!(!allows(&one, &READ_ONLY, action, "arn:aws:iam::111122223333:role/other"));
             }
             assert!(allows(&one, &READ_ONLY, "sts:AssumeRole", ROLE));
             assert!(one.notes.iter().any(|note| note.contains("not narrowed")));
@@ -346,46 +313,26 @@ mod tests {
     #[test]
     fn a_policy_that_is_too_long_says_by_how_much_and_what_to_drop() {
         let actions: Vec<String> = (0..100).map(|n| format!("service:SomeLongActionName{n}")).collect();
-        let error = compile(&Narrowing {
-            deny_actions: actions,
-            ..narrowing(Access::Full, &[], &[])
-        })
-        .unwrap_err();
-        let CompileError::TooLong { length, longest } = &error else {
-            panic!("{error}")
-        };
+        let error = compile(&Narrowing { deny_actions: actions, ..narrowing(Access::Full, &[], &[]) }).unwrap_err();
+        let CompileError::TooLong { length, longest } = &error else { panic!("{error}") };
         assert!(*length > MAX_CHARACTERS);
         assert_eq!(longest.len(), 3);
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("drop {} characters", length - MAX_CHARACTERS)),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("drop {} characters", length - MAX_CHARACTERS)), "{error}");
     }
 
     #[test]
     fn what_is_no_action_role_or_partition_is_refused() {
-        for bad in [
-            "*", "s3", "s3:", ":Get", "s*:Get", "S3:Get", "s3:Get\"", "s3:Get,x", "s3:Gét",
-        ] {
+        for bad in ["*", "s3", "s3:", ":Get", "s*:Get", "S3:Get", "s3:Get\"", "s3:Get,x", "s3:Gét"] {
             let error = compile(&narrowing(Access::Full, &[bad], &[])).unwrap_err();
             assert_eq!(error, CompileError::BadAction(bad.to_owned()));
         }
-        for bad in [
-            "*",
-            "arn:aws:iam::1:user/x",
-            "arn:aws:iam::1:role/",
-            "arn:aws:iam::1:role/x\"",
-            "arn:*:iam::1:role/x",
-        ] {
+        for bad in
+            ["*", "arn:aws:iam::1:user/x", "arn:aws:iam::1:role/", "arn:aws:iam::1:role/x\"", "arn:*:iam::1:role/x"]
+        {
             let error = compile(&narrowing(Access::Full, &[], &[bad])).unwrap_err();
             assert_eq!(error, CompileError::BadRole(bad.to_owned()));
         }
-        let odd = Narrowing {
-            partition: "\"aws".into(),
-            ..narrowing(Access::Read, &[], &[])
-        };
+        let odd = Narrowing { partition: "\"aws".into(), ..narrowing(Access::Read, &[], &[]) };
         assert_eq!(compile(&odd), Err(CompileError::BadPartition("\"aws".into())));
     }
 

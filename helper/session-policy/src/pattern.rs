@@ -53,9 +53,7 @@ pub(crate) fn is_role(text: &str) -> bool {
         && region.is_empty()
         && !account.is_empty()
         && account.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '?'))
-        && resource
-            .strip_prefix("role/")
-            .is_some_and(|role| !role.is_empty() && role.chars().all(good))
+        && resource.strip_prefix("role/").is_some_and(|role| !role.is_empty() && role.chars().all(good))
 }
 
 pub(crate) fn is_partition(text: &str) -> bool {

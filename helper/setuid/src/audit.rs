@@ -31,9 +31,7 @@ pub(crate) struct Audit {
 
 impl std::fmt::Debug for Audit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Audit")
-            .field("facts", &self.facts)
-            .finish_non_exhaustive()
+        f.debug_struct("Audit").field("facts", &self.facts).finish_non_exhaustive()
     }
 }
 
@@ -44,19 +42,11 @@ impl Audit {
     /// Opens the trail. In unprivileged mode there is none: the caller could edit it.
     pub(crate) fn open(power: &Power) -> Result<Self, Refusal> {
         if !power.is_privileged() {
-            return Ok(Self {
-                directory: None,
-                syslog: None,
-                facts: String::new(),
-            });
+            return Ok(Self { directory: None, syslog: None, facts: String::new() });
         }
         let fail = |what: String| {
             let advice = "nothing runs unrecorded: ask your administrator to look at /var/log/agent-aws";
-            advise(
-                FailureCode::Installation,
-                format_args!("the audit trail cannot be written: {what}"),
-                advice,
-            )
+            advise(FailureCode::Installation, format_args!("the audit trail cannot be written: {what}"), advice)
         };
         let log = open_directory_of_root(Path::new("/var/log")).map_err(&fail)?;
         match mkdirat(&log, "agent-aws", Mode::from_raw_mode(0o750)) {
@@ -64,11 +54,7 @@ impl Audit {
             Err(e) => return Err(fail(format!("{DIRECTORY}: {e}"))),
         }
         let directory = open_directory_of_root(Path::new(DIRECTORY)).map_err(&fail)?;
-        let audit = Self {
-            directory: Some(directory),
-            syslog: syslog(),
-            facts: String::new(),
-        };
+        let audit = Self { directory: Some(directory), syslog: syslog(), facts: String::new() };
         audit.file().map_err(|e| fail(format!("{DIRECTORY}/{FILE}: {e}")))?;
         Ok(audit)
     }
@@ -93,16 +79,10 @@ impl Audit {
             field(&mut line, name, value);
         }
         let line = format!("{{{}}}\n", line.trim_start_matches(','));
-        let written = self
-            .file()
-            .and_then(|file| std::fs::File::from(file).write_all(line.as_bytes()));
+        let written = self.file().and_then(|file| std::fs::File::from(file).write_all(line.as_bytes()));
         written.map_err(|e| {
             let text = format!("the audit trail cannot be written: {DIRECTORY}/{FILE}: {e}");
-            advise(
-                FailureCode::Installation,
-                text,
-                "nothing runs unrecorded: ask your administrator",
-            )
+            advise(FailureCode::Installation, text, "nothing runs unrecorded: ask your administrator")
         })?;
         if let Some(syslog) = &mut self.syslog {
             let mut end = line.len().min(SYSLOG_LIMIT);
@@ -168,9 +148,7 @@ pub(crate) fn now() -> u64 {
 }
 
 fn timestamp() -> String {
-    let millis = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.subsec_millis());
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_millis());
     let seconds = now();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
@@ -187,11 +165,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 

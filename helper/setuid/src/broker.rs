@@ -22,28 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Variables that a broker of an own source gets from the caller: where their AWS configuration is, and how to reach
 /// AWS. A broker of a system source gets none.
 const OWN_VARIABLES: &[&str] = &[
-    "HOME",
-    "PATH",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CA_BUNDLE",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_STS",
-    "AWS_USE_FIPS_ENDPOINT",
-    "AWS_USE_DUALSTACK_ENDPOINT",
-    "AWS_STS_REGIONAL_ENDPOINTS",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
+    "HOME", "PATH", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE", "AWS_REGION",
+    "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT", "AWS_STS_REGIONAL_ENDPOINTS", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY",
+    "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy",
 ];
 
 /// Starts it and tells it what to mint; minting begins while the sandbox is being made.
@@ -56,11 +38,7 @@ pub(crate) fn start(
     let program = entered.installation.program("agent-aws-broker")?;
     let own = matches!(granting.minting.source, SourceCredentials::Own { .. });
     let ids = ids(entered, person, own)?;
-    let environment = if own {
-        own_environment(&request.own.environment)
-    } else {
-        vec![]
-    };
+    let environment = if own { own_environment(&request.own.environment) } else { vec![] };
     let source = source(granting)?;
     let null = null().map_err(|e| installation(format!("/dev/null: {e}"), "the machine is broken"))?;
     let child = Child::start(None, PATIENCE, |socket| {
@@ -71,10 +49,7 @@ pub(crate) fn start(
     let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting the broker: {e}")))?;
     let message = HelperToBroker::Mint(Box::new(granting.minting.clone()));
     let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
-    child
-        .channel
-        .send_with(&message, &descriptors)
-        .map_err(|e| broken("the broker", e))?;
+    child.channel.send_with(&message, &descriptors).map_err(|e| broken("the broker", e))?;
     Ok(child)
 }
 
@@ -87,11 +62,9 @@ fn ids(entered: &Entered, person: &Person, own: bool) -> Result<Option<Ids>, Ref
         return Ok(Some(entered.caller.clone()));
     }
     match person.broker {
-        Some((uid, gid)) if uid != 0 && gid != 0 && uid != entered.caller.uid => Ok(Some(Ids {
-            uid,
-            gid,
-            groups: Some(vec![]),
-        })),
+        Some((uid, gid)) if uid != 0 && gid != 0 && uid != entered.caller.uid => {
+            Ok(Some(Ids { uid, gid, groups: Some(vec![]) }))
+        }
         _ => Err(installation(
             format!("there is no usable user `{BROKER_USER}` to keep credentials under"),
             "reinstall agent-aws, or run `make install` as root",
@@ -108,12 +81,8 @@ fn source(granting: &Granting) -> Result<Option<OwnedFd>, Refusal> {
 }
 
 fn own_environment(given: &[EnvVar]) -> Vec<CString> {
-    let known = given
-        .iter()
-        .filter(|v| OWN_VARIABLES.iter().any(|name| name.as_bytes() == v.name));
-    known
-        .filter_map(|v| CString::new([v.name.as_slice(), b"=", v.value.as_slice()].concat()).ok())
-        .collect()
+    let known = given.iter().filter(|v| OWN_VARIABLES.iter().any(|name| name.as_bytes() == v.name));
+    known.filter_map(|v| CString::new([v.name.as_slice(), b"=", v.value.as_slice()].concat()).ok()).collect()
 }
 
 /// In the child. Returns only with what kept it from becoming the broker.
@@ -137,12 +106,6 @@ fn become_broker(
     }
     rustix::process::chdir("/").map_err(|e| Failure::plain("chdir", e))?;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| Failure::plain("PDEATHSIG", e))?;
-    SigSet::empty()
-        .thread_set_mask()
-        .map_err(|e| Failure::plain("signal mask", e))?;
-    Err(os(sys::execute(
-        program.as_fd(),
-        &[c"agent-aws-broker".into()],
-        environment,
-    )))
+    SigSet::empty().thread_set_mask().map_err(|e| Failure::plain("signal mask", e))?;
+    Err(os(sys::execute(program.as_fd(), &[c"agent-aws-broker".into()], environment)))
 }

@@ -38,10 +38,7 @@ impl Child {
         match spawn(namespaces)? {
             Cloned::Parent { pid, pidfd } => {
                 drop(theirs);
-                Ok(Self {
-                    process: Process { pidfd, pid },
-                    channel: Channel::new(ours, patience),
-                })
+                Ok(Self { process: Process { pidfd, pid }, channel: Channel::new(ours, patience) })
             }
             Cloned::Child => {
                 drop(ours);
@@ -69,10 +66,8 @@ impl Process {
                     let left = deadline.saturating_duration_since(Instant::now());
                     let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
                     let nanos = i64::from(left.subsec_nanos());
-                    let timeout = rustix::time::Timespec {
-                        tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
-                        tv_nsec: nanos,
-                    };
+                    let timeout =
+                        rustix::time::Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(1), tv_nsec: nanos };
                     let _ = rustix::event::poll(&mut fds, Some(&timeout));
                 }
             }

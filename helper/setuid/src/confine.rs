@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agent_aws_protocol::Refusal;
-use agent_aws_sandbox::{Failure, Kept, forbid_gaining, forbid_gaining_unprivileged, not_dumpable};
+use agent_aws_sandbox::{Failure, Kept, calls, forbid_gaining, forbid_gaining_unprivileged, not_dumpable};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
@@ -12,49 +12,13 @@ use crate::refusal::kernel;
 
 /// What the supervisor does from here on: wait, talk, read policy and the source by descriptor, write records, end
 /// processes.
-const CALLS: &[i64] = &[
-    libc::SYS_poll,
-    libc::SYS_ppoll,
-    libc::SYS_read,
-    libc::SYS_pread64,
-    libc::SYS_readv,
-    libc::SYS_write,
-    libc::SYS_lseek,
-    libc::SYS_recvmsg,
-    libc::SYS_sendmsg,
-    libc::SYS_sendto,
-    libc::SYS_openat,
-    libc::SYS_close,
-    libc::SYS_fstat,
-    libc::SYS_newfstatat,
-    libc::SYS_statx,
-    libc::SYS_getdents64,
-    libc::SYS_unlinkat,
-    libc::SYS_fcntl,
-    libc::SYS_flock,
-    libc::SYS_pidfd_send_signal,
-    libc::SYS_waitid,
-    libc::SYS_clock_gettime,
-    libc::SYS_gettimeofday,
-    libc::SYS_getpid,
-    libc::SYS_getrandom,
-    libc::SYS_futex,
-    libc::SYS_mmap,
-    libc::SYS_mremap,
-    libc::SYS_munmap,
-    libc::SYS_madvise,
-    libc::SYS_brk,
-    libc::SYS_mprotect,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
-    libc::SYS_tgkill,
-    libc::SYS_gettid,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-    libc::SYS_restart_syscall,
-];
+const CALLS: &[i64] = calls! {
+    SYS_poll SYS_ppoll SYS_read SYS_pread64 SYS_readv SYS_write SYS_lseek SYS_recvmsg SYS_sendmsg SYS_sendto
+    SYS_openat SYS_close SYS_fstat SYS_newfstatat SYS_statx SYS_getdents64 SYS_unlinkat SYS_fcntl SYS_flock
+    SYS_pidfd_send_signal SYS_waitid SYS_clock_gettime SYS_gettimeofday SYS_getpid SYS_getrandom SYS_futex SYS_mmap
+    SYS_mremap SYS_munmap SYS_madvise SYS_brk SYS_mprotect SYS_rt_sigprocmask SYS_rt_sigaction SYS_rt_sigreturn
+    SYS_sigaltstack SYS_tgkill SYS_gettid SYS_exit SYS_exit_group SYS_restart_syscall
+};
 
 /// Confines this process for the rest of its life. Consumes the mode: nothing after it may ask for root.
 pub(crate) fn confine(mode: Mode) -> Result<(), Refusal> {

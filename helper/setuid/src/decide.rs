@@ -58,11 +58,7 @@ pub(crate) fn ask<'a>(identity: &'a Ask, sandbox: Option<&'a str>, network: Opti
         Ask::Own(profile) => Wanted::Own(profile),
         Ask::Unnamed => Wanted::Unnamed,
     };
-    PolicyAsk {
-        wanted,
-        sandbox,
-        network,
-    }
+    PolicyAsk { wanted, sandbox, network }
 }
 
 /// Decides a run. The text for an identity that does not exist and for one that is not the caller's is the same.
@@ -74,23 +70,16 @@ pub(crate) fn decide(
 ) -> Result<Granting, Refusal> {
     let network = network(request.network.as_deref())?;
     let asked = ask(&request.identity, request.sandbox.as_deref(), network);
-    let decision = policy
-        .decide(&person.subject, &asked)
-        .map_err(|denial| denied(&denial))?;
+    let decision = policy.decide(&person.subject, &asked).map_err(|denial| denied(&denial))?;
     granting(&decision, person, request, session)
 }
 
 fn network(word: Option<&str>) -> Result<Option<Network>, Refusal> {
     let Some(word) = word else { return Ok(None) };
-    let known = [Network::None, Network::Filtered, Network::Shared]
-        .into_iter()
-        .find(|n| n.to_string() == word);
+    let known = [Network::None, Network::Filtered, Network::Shared].into_iter().find(|n| n.to_string() == word);
     match known {
         Some(network) => Ok(Some(network)),
-        None => Err(refuse(
-            FailureCode::BadRequest,
-            "--network is one of none, filtered, shared",
-        )),
+        None => Err(refuse(FailureCode::BadRequest, "--network is one of none, filtered, shared")),
     }
 }
 
@@ -143,18 +132,9 @@ fn granting(
         network: decision.network,
         nesting: sandbox.nesting,
         waived: sandbox.waive.iter().map(ToString::to_string).collect(),
-        rw_paths: sandbox
-            .rw_paths
-            .iter()
-            .map(|p| p.resolve(&person.caller.home))
-            .collect(),
+        rw_paths: sandbox.rw_paths.iter().map(|p| p.resolve(&person.caller.home)).collect(),
     };
-    Ok(Granting {
-        grant,
-        minting,
-        source,
-        role,
-    })
+    Ok(Granting { grant, minting, source, role })
 }
 
 fn minting(decision: &Decision<'_>, person: &Person, session: &str) -> Minting {
@@ -165,23 +145,15 @@ fn minting(decision: &Decision<'_>, person: &Person, session: &str) -> Minting {
             let SourceKind::ProfileFile { profile, .. } = &source.kind;
             Minting {
                 identity: identity.name.clone(),
-                source: SourceCredentials::ProfileFile {
-                    profile: profile.clone(),
-                },
+                source: SourceCredentials::ProfileFile { profile: profile.clone() },
                 role: Some(identity.role.as_str().to_string()),
                 external_id: identity.external_id.clone(),
                 region: identity.region.clone().or_else(|| source.region.clone()),
                 sts_endpoint: source.sts_endpoint.clone(),
-                lifetime: Lifetime {
-                    duration: u32::try_from(identity.duration.as_secs()).unwrap_or(3600),
-                },
+                lifetime: Lifetime { duration: u32::try_from(identity.duration.as_secs()).unwrap_or(3600) },
                 session_name,
                 source_identity: full.then(|| aws_name(&person.caller.login)),
-                tags: if full {
-                    tags(person, identity.name.as_str(), session)
-                } else {
-                    vec![]
-                },
+                tags: if full { tags(person, identity.name.as_str(), session) } else { vec![] },
                 access: identity.access.to_string(),
                 deny_actions: identity.deny_actions.clone(),
                 may_assume: identity.may_assume.clone(),
@@ -189,9 +161,7 @@ fn minting(decision: &Decision<'_>, person: &Person, session: &str) -> Minting {
         }
         Granted::Own { profile } => Minting {
             identity: format!("own:{profile}"),
-            source: SourceCredentials::Own {
-                profile: (*profile).to_string(),
-            },
+            source: SourceCredentials::Own { profile: (*profile).to_string() },
             role: None,
             external_id: None,
             region: None,
@@ -220,11 +190,7 @@ fn tags(person: &Person, identity: &str, session: &str) -> Vec<(String, String)>
 /// Only what STS admits in a SourceIdentity, a session name and a tag: `[\w+=,.@-]`.
 fn aws_name(text: &str) -> String {
     let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) {
-            c
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) { c } else { '_' }
     };
     let name: String = text.chars().map(plain).take(64).collect();
     if name.len() < 2 { format!("{name}__") } else { name }
@@ -251,10 +217,7 @@ fn open_source(kind: &SourceKind) -> Result<SourceFile, Refusal> {
     let fail = |what: String| advise(FailureCode::Credentials, format_args!("source: {what}"), advice);
     let parent = path.parent().unwrap_or(Path::new("/"));
     let directory = open_directory_of_root(parent).map_err(fail)?;
-    let file = SourceFile {
-        directory,
-        path: path.clone(),
-    };
+    let file = SourceFile { directory, path: path.clone() };
     file.open().map_err(fail)?;
     Ok(file)
 }
@@ -266,11 +229,7 @@ fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
             rows.push(("role".into(), identity.role.as_str().into()));
             rows.push(("source".into(), format!("system ({})", source.name)));
             rows.push(("duration".into(), format!("{} s", minting.lifetime.duration)));
-            let sent = if minting.source_identity.is_some() {
-                "full (SourceIdentity and tags)"
-            } else {
-                "name"
-            };
+            let sent = if minting.source_identity.is_some() { "full (SourceIdentity and tags)" } else { "name" };
             rows.push(("attribution".into(), sent.into()));
         }
         Granted::Own { profile } => rows.push(("source".into(), format!("own (AWS profile {profile})"))),

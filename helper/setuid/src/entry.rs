@@ -82,9 +82,7 @@ pub(crate) fn enter() -> Result<Entered, Refusal> {
     }
     sys::clear_environment();
     sys::reset_signals_and_timers();
-    SigSet::all()
-        .thread_set_mask()
-        .map_err(|_| odd("signals cannot be blocked"))?;
+    SigSet::all().thread_set_mask().map_err(|_| odd("signals cannot be blocked"))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let limits = lift_limits().map_err(|what| odd(&what))?;
     let mut installation = place::look()?;
@@ -92,17 +90,9 @@ pub(crate) fn enter() -> Result<Entered, Refusal> {
     let caller = Ids {
         uid: uid.as_raw(),
         gid: gid.as_raw(),
-        groups: mode
-            .is_privileged()
-            .then(|| groups.iter().map(|g| g.as_raw()).collect()),
+        groups: mode.is_privileged().then(|| groups.iter().map(|g| g.as_raw()).collect()),
     };
-    Ok(Entered {
-        mode,
-        caller,
-        limits,
-        installation,
-        root_caller: uid.is_root(),
-    })
+    Ok(Entered { mode, caller, limits, installation, root_caller: uid.is_root() })
 }
 
 /// From here on the caller can neither stop nor kill nor trace us.
@@ -119,22 +109,11 @@ fn take_root() -> Result<(), Refusal> {
 fn lift_limits() -> Result<Vec<Limit>, String> {
     use Resource as R;
     let mut former = Vec::new();
-    for which in [
-        R::RLIMIT_FSIZE,
-        R::RLIMIT_CPU,
-        R::RLIMIT_AS,
-        R::RLIMIT_DATA,
-        R::RLIMIT_NPROC,
-        R::RLIMIT_NOFILE,
-    ] {
+    for which in [R::RLIMIT_FSIZE, R::RLIMIT_CPU, R::RLIMIT_AS, R::RLIMIT_DATA, R::RLIMIT_NPROC, R::RLIMIT_NOFILE] {
         let (soft, hard) = getrlimit(which).map_err(|e| format!("{which:?}: {e}"))?;
         former.push((which, soft, hard));
         let open_files = matches!(which, R::RLIMIT_NOFILE);
-        let wanted = if open_files {
-            hard.min(4096)
-        } else {
-            libc::RLIM_INFINITY
-        };
+        let wanted = if open_files { hard.min(4096) } else { libc::RLIM_INFINITY };
         let lifted = setrlimit(which, wanted, hard.max(wanted)).is_ok() || setrlimit(which, hard, hard).is_ok();
         let (now, _) = getrlimit(which).map_err(|e| format!("{which:?}: {e}"))?;
         let floor = match which {
@@ -144,9 +123,7 @@ fn lift_limits() -> Result<Vec<Limit>, String> {
             _ => 64 * 1024 * 1024,
         };
         if !lifted || now < floor {
-            return Err(format!(
-                "the limit {which:?} ({now}) is too low to run anything (at least {floor})"
-            ));
+            return Err(format!("the limit {which:?} ({now}) is too low to run anything (at least {floor})"));
         }
     }
     let core = getrlimit(R::RLIMIT_CORE).unwrap_or((0, 0));
@@ -158,13 +135,7 @@ fn lift_limits() -> Result<Vec<Limit>, String> {
 /// What we are, and if we are not what the installation says, why.
 fn mode(uid: u32, euid: u32, ours: &mut Installation) -> Result<Mode, Refusal> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| {
-        status
-            .lines()
-            .find_map(|l| l.strip_prefix(name))
-            .map(str::trim)
-            .unwrap_or("?")
-    };
+    let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim).unwrap_or("?");
     let initial = std::fs::read_link("/proc/self/ns/user").is_ok_and(|l| l.as_os_str() == "user:[4026531837]");
     // Traced with the setuid bit in effect means traced by root, who may.
     let traced = field("TracerPid:") != "0";
@@ -176,16 +147,10 @@ fn mode(uid: u32, euid: u32, ours: &mut Installation) -> Result<Mode, Refusal> {
             _ => "the file system it lies on is mounted nosuid, or this is another user namespace",
         };
         let advice = "run it outside, or use an installation of agent-aws without the setuid bit";
-        return Err(installation(
-            format!("the helper has the setuid bit, but it has no effect here: {cause}"),
-            advice,
-        ));
+        return Err(installation(format!("the helper has the setuid bit, but it has no effect here: {cause}"), advice));
     }
     if field("Seccomp:") != "0" && euid == 0 && uid != 0 {
-        return Err(installation(
-            "a seccomp filter of the caller's is in place",
-            "run agent-aws outside of it",
-        ));
+        return Err(installation("a seccomp filter of the caller's is in place", "run agent-aws outside of it"));
     }
     match (euid, initial) {
         (0, true) => ours.must_be_trustworthy().map(|()| Mode::Privileged(Root(()))),

@@ -48,13 +48,7 @@ pub(crate) fn look() -> Result<Installation, Refusal> {
         return Err(fail("the helper was moved or replaced while it started".into()));
     }
     let fault = fault(&me, parent);
-    Ok(Installation {
-        directory,
-        path: parent.into(),
-        setuid: me.mode() & 0o4000 != 0,
-        fault,
-        strict: false,
-    })
+    Ok(Installation { directory, path: parent.into(), setuid: me.mode() & 0o4000 != 0, fault, strict: false })
 }
 
 /// What would let somebody else decide what root executes.
@@ -71,10 +65,7 @@ fn fault(me: &std::fs::Metadata, parent: &Path) -> Option<String> {
         };
         let sticky = found.mode() & 0o1000 != 0;
         if found.uid() != 0 || (found.mode() & 0o022 != 0 && !sticky) {
-            return Some(format!(
-                "{} is not root's own, or others may write to it",
-                directory.display()
-            ));
+            return Some(format!("{} is not root's own, or others may write to it", directory.display()));
         }
     }
     None
@@ -96,18 +87,9 @@ impl Installation {
         let fail = |what: String| installation(format!("{}: {what}", self.path.display()), ADVICE);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, &self.path, flags, Mode::empty()).map_err(|e| fail(e.to_string()))?;
-        let place = |fd: &OwnedFd| {
-            rustix::fs::fstat(fd)
-                .map(|s| (s.st_dev, s.st_ino))
-                .map_err(|e| fail(e.to_string()))
-        };
+        let place = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|s| (s.st_dev, s.st_ino)).map_err(|e| fail(e.to_string()));
         match place(&directory)? == place(&self.directory)? {
-            true => Ok(Self {
-                directory,
-                path: self.path.clone(),
-                fault: self.fault.clone(),
-                ..*self
-            }),
+            true => Ok(Self { directory, path: self.path.clone(), fault: self.fault.clone(), ..*self }),
             false => Err(fail("was replaced while we started".into())),
         }
     }
@@ -130,17 +112,9 @@ impl Installation {
             rustix::fs::fstatvfs(self.directory.as_fd()).is_ok_and(|s| s.f_flag.contains(StatVfsMountFlags::NOSUID));
         let line = |state: &str, what: &str, detail: String| format!("{state}\t{what}\t{detail}\n");
         let mut lines = vec![match &self.fault {
-            None => line(
-                "ok",
-                "helper",
-                format!("{} (setuid: {})", self.path.display(), self.setuid),
-            ),
+            None => line("ok", "helper", format!("{} (setuid: {})", self.path.display(), self.setuid)),
             Some(fault) if self.setuid => line("fail", "helper", fault.clone()),
-            Some(_) => line(
-                "warn",
-                "helper",
-                "without the setuid bit: policy is advisory, own sources only".into(),
-            ),
+            Some(_) => line("warn", "helper", "without the setuid bit: policy is advisory, own sources only".into()),
         }];
         if nosuid {
             lines.push(line("warn", "helper", "its file system is mounted nosuid".into()));
@@ -158,13 +132,8 @@ impl Installation {
 
 /// A directory that only root can change, opened component by component without following a link.
 pub(crate) fn open_directory_of_root(path: &Path) -> Result<OwnedFd, String> {
-    let mut here = openat(
-        CWD,
-        "/",
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|e| format!("/: {e}"))?;
+    let mut here = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| format!("/: {e}"))?;
     let mut walked = PathBuf::from("/");
     for name in path.iter().skip(1).map(OsString::from) {
         walked.push(&name);
@@ -172,10 +141,7 @@ pub(crate) fn open_directory_of_root(path: &Path) -> Result<OwnedFd, String> {
         here = openat(&here, &name, flags, Mode::empty()).map_err(|e| format!("{}: {e}", walked.display()))?;
         let found = rustix::fs::fstat(&here).map_err(|e| format!("{}: {e}", walked.display()))?;
         if found.st_uid != 0 || (found.st_mode & 0o022 != 0 && found.st_mode & 0o1000 == 0) {
-            return Err(format!(
-                "{}: is not root's own, or others may write to it",
-                walked.display()
-            ));
+            return Err(format!("{}: is not root's own, or others may write to it", walked.display()));
         }
     }
     Ok(here)

@@ -72,9 +72,7 @@ fn main() -> ExitCode {
 /// Reads the one request and does what it asks.
 fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
     let command = command()?;
-    let said = cli
-        .receive::<CliToHelper>(Some(REQUEST))
-        .map_err(|e| broken("agent-aws", e))?;
+    let said = cli.receive::<CliToHelper>(Some(REQUEST)).map_err(|e| broken("agent-aws", e))?;
     let CliToHelper::Request(request) = said.message else {
         return Err(refuse(FailureCode::BadRequest, "the first message is no request"));
     };
@@ -86,11 +84,7 @@ fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
     if entered.root_caller && !allow_root {
         let text = "you are root: the agent would own every file of root's that the sandbox shows, and policy for users \
                     does not bind you";
-        return Err(advise(
-            FailureCode::BadRequest,
-            text,
-            "use an ordinary user, or say --allow-root",
-        ));
+        return Err(advise(FailureCode::BadRequest, text, "use an ordinary user, or say --allow-root"));
     }
     match request {
         Request::Run(request) => run(entered, cli, &request, command),
@@ -108,15 +102,9 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     let person = subject::resolve(&entered)?;
     let mut audit = Audit::open(&entered.mode)?;
     let session = session_id()?;
-    audit.about(&[
-        ("session", &session),
-        ("uid", &entered.caller.uid),
-        ("login", &person.caller.login),
-    ]);
+    audit.about(&[("session", &session), ("uid", &entered.caller.uid), ("login", &person.caller.login)]);
     let policy = PolicyFiles::find(&entered.mode)?;
-    let decided = policy
-        .read()
-        .and_then(|policy| decide::decide(&policy, &person, request, &session));
+    let decided = policy.read().and_then(|policy| decide::decide(&policy, &person, request, &session));
     let granting = decided.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
     let plan = make_plan(&person, &granting, request, command)?;
     if request.explain {
@@ -133,13 +121,9 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
 
     let assembled = assemble(entered, request, person, granting, plan, policy);
     match assembled {
-        Ok((parts, mode)) => supervise(
-            rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?,
-            parts,
-            mode,
-            audit,
-            record,
-        ),
+        Ok((parts, mode)) => {
+            supervise(rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?, parts, mode, audit, record)
+        }
         Err(refusal) => {
             let _ = audit.record("end", &[("how", &refusal.text)]);
             Err(refusal)
@@ -162,23 +146,9 @@ fn assemble(
     let started = started(&granting);
     let renewal = renewal(policy, person, granting, &plan);
     let directory = plan.directory.into_os_string().into_vec();
-    let environment = plan
-        .environment
-        .into_iter()
-        .map(|(name, value)| EnvVar { name, value })
-        .collect();
+    let environment = plan.environment.into_iter().map(|(name, value)| EnvVar { name, value }).collect();
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok((
-        Parts {
-            init,
-            broker,
-            renewal,
-            started,
-            wait: request.wait,
-            mounts,
-        },
-        entered.mode,
-    ))
+    Ok((Parts { init, broker, renewal, started, wait: request.wait, mounts }, entered.mode))
 }
 
 /// Supervise, without privilege, until the end.
@@ -233,11 +203,7 @@ fn make_plan(
         directory: path(&request.directory),
         rw: request.rw.iter().map(path).collect(),
         ro: request.ro.iter().map(path).collect(),
-        environment: request
-            .environment
-            .iter()
-            .map(|v| (v.name.clone(), v.value.clone()))
-            .collect(),
+        environment: request.environment.iter().map(|v| (v.name.clone(), v.value.clone())).collect(),
         command,
         resolver: resolver::outside_etc(),
         door: supervise::DOOR,
@@ -264,10 +230,7 @@ fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, sess
         agent_aws_protocol::Ask::Unnamed => String::new(),
     };
     match audit.record("deny", &[("asked", &asked), ("cause", &refusal.text)]) {
-        Ok(()) => Refusal {
-            audit: Some(session.into()),
-            ..refusal
-        },
+        Ok(()) => Refusal { audit: Some(session.into()), ..refusal },
         Err(unwritable) => unwritable,
     }
 }
@@ -294,11 +257,7 @@ fn row(entered: &Entered, plan: &Plan) -> SessionRow {
         identity: plan.identity.clone(),
         sandbox: plan.sandbox.clone(),
         started: audit::now(),
-        command: plan
-            .command
-            .first()
-            .map(|c| c.iter().take(256).copied().collect())
-            .unwrap_or_default(),
+        command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
     }
 }
 
@@ -317,10 +276,7 @@ fn started(granting: &Granting) -> Started {
 }
 
 fn renewal(policy: PolicyFiles, person: Person, granting: Granting, plan: &Plan) -> Renewal {
-    let first = plan
-        .command
-        .first()
-        .map(|c| std::ffi::OsStr::from_bytes(c).display().to_string());
+    let first = plan.command.first().map(|c| std::ffi::OsStr::from_bytes(c).display().to_string());
     Renewal {
         policy,
         person,

@@ -53,11 +53,6 @@ fn read(table: &OwnedFd) -> Result<BTreeSet<u64>, rustix::io::Errno> {
             n => text.extend_from_slice(buffer.get(..n).unwrap_or_default()),
         }
     }
-    let id = |line: &[u8]| {
-        std::str::from_utf8(line.split(|b| *b == b' ').next()?)
-            .ok()?
-            .parse()
-            .ok()
-    };
+    let id = |line: &[u8]| std::str::from_utf8(line.split(|b| *b == b' ').next()?).ok()?.parse().ok();
     Ok(text.split(|b| *b == b'\n').filter_map(id).collect())
 }

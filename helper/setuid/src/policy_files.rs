@@ -36,11 +36,7 @@ impl PolicyFiles {
             Ok(directory) if power.is_privileged() => Ok(Self::Directory(directory)),
             Ok(directory) => {
                 let readable = open_file_of_root(&directory, Path::new("policy.toml"), false).is_ok();
-                Ok(if readable {
-                    Self::Directory(directory)
-                } else {
-                    Self::Shipped
-                })
+                Ok(if readable { Self::Directory(directory) } else { Self::Shipped })
             }
             Err(_) if !power.is_privileged() => Ok(Self::Shipped),
             Err(what) => Err(broken(&format!("policy: {what}"))),
@@ -50,10 +46,7 @@ impl PolicyFiles {
     /// Reads and parses it as it is now.
     pub(crate) fn read(&self) -> Result<Policy, Refusal> {
         let Self::Directory(directory) = self else {
-            return parse(&[(
-                format!("{DIRECTORY}/policy.toml (as shipped)"),
-                DEFAULT_POLICY.as_bytes().to_vec(),
-            )]);
+            return parse(&[(format!("{DIRECTORY}/policy.toml (as shipped)"), DEFAULT_POLICY.as_bytes().to_vec())]);
         };
         let mut files = vec![read_file(directory, Path::new("policy.toml"), DIRECTORY)?];
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -72,20 +65,14 @@ impl PolicyFiles {
 }
 
 fn broken(what: &str) -> Refusal {
-    advise(
-        FailureCode::Policy,
-        what,
-        "nothing runs without a valid policy: `agent-aws policy check` as root says more",
-    )
+    advise(FailureCode::Policy, what, "nothing runs without a valid policy: `agent-aws policy check` as root says more")
 }
 
 fn root_owned(directory: &OwnedFd) -> Result<(), Refusal> {
     let found = rustix::fs::fstat(directory).map_err(|e| broken(&format!("{DIRECTORY}/policy.d: {e}")))?;
     match found.st_uid == 0 && found.st_mode & 0o022 == 0 {
         true => Ok(()),
-        false => Err(broken(&format!(
-            "{DIRECTORY}/policy.d: is not root's own, or others may write to it"
-        ))),
+        false => Err(broken(&format!("{DIRECTORY}/policy.d: is not root's own, or others may write to it"))),
     }
 }
 
@@ -116,20 +103,11 @@ fn read_file(directory: &OwnedFd, name: &Path, under: &str) -> Result<(String, V
 }
 
 fn parse(files: &[(String, Vec<u8>)]) -> Result<Policy, Refusal> {
-    let sources: Vec<SourceFile<'_>> = files
-        .iter()
-        .map(|(name, bytes)| SourceFile {
-            name,
-            bytes: bytes.as_slice(),
-        })
-        .collect();
+    let sources: Vec<SourceFile<'_>> =
+        files.iter().map(|(name, bytes)| SourceFile { name, bytes: bytes.as_slice() }).collect();
     Policy::parse(&sources).map_err(|all| {
         let first = all.first().map(ToString::to_string).unwrap_or_default();
-        let more = if all.len() > 1 {
-            format!(" (and {} more)", all.len() - 1)
-        } else {
-            String::new()
-        };
+        let more = if all.len() > 1 { format!(" (and {} more)", all.len() - 1) } else { String::new() };
         broken(&format!("{first}{more}"))
     })
 }

@@ -67,10 +67,7 @@ pub(crate) fn sessions(entered: &Entered, cli: &Channel) -> Result<(), Refusal> 
 pub(crate) fn stop(entered: &Entered, cli: &Channel, id: &str) -> Result<(), Refusal> {
     match records(entered)?.stop(id, own_only(entered))? {
         true => send(cli, &HelperToCli::Done),
-        false => Err(refuse(
-            FailureCode::BadRequest,
-            "there is no such session of yours: see `agent-aws sessions`",
-        )),
+        false => Err(refuse(FailureCode::BadRequest, "there is no such session of yours: see `agent-aws sessions`")),
     }
 }
 
@@ -107,29 +104,19 @@ pub(crate) fn policy(entered: &Entered, cli: &Channel, question: &PolicyQuestion
 /// `agent-aws doctor`, the side that only the helper can see.
 pub(crate) fn doctor(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
     let mut lines = entered.installation.report();
-    let mode = if entered.mode.is_privileged() {
-        "setuid: policy binds"
-    } else {
-        "unprivileged: policy is advisory"
-    };
+    let mode = if entered.mode.is_privileged() { "setuid: policy binds" } else { "unprivileged: policy is advisory" };
     lines.push(format!("ok\tmode\t{mode}\n"));
     let check = |what: &str, result: Result<(), Refusal>| match result {
         Ok(()) => format!("ok\t{what}\tvalid\n"),
         Err(refusal) => format!("fail\t{what}\t{}\n", refusal.text.escape_debug()),
     };
-    lines.push(check(
-        "policy",
-        PolicyFiles::find(&entered.mode).and_then(|p| p.read()).map(drop),
-    ));
+    lines.push(check("policy", PolicyFiles::find(&entered.mode).and_then(|p| p.read()).map(drop)));
     lines.push(check("audit", Audit::open(&entered.mode).map(drop)));
     let person = subject::resolve(entered);
     if entered.mode.is_privileged() {
         lines.push(match person.as_ref().map(|p| p.broker) {
             Ok(Some((uid, _))) => format!("ok\tbroker user\tuid {uid}\n"),
-            _ => format!(
-                "fail\tbroker user\t{} is missing: reinstall agent-aws\n",
-                subject::BROKER_USER
-            ),
+            _ => format!("fail\tbroker user\t{} is missing: reinstall agent-aws\n", subject::BROKER_USER),
         });
     }
     lines.push(check("user database", person.map(drop)));

@@ -42,10 +42,7 @@ pub(crate) struct Record {
 }
 
 fn fail(what: impl std::fmt::Display) -> Refusal {
-    refuse(
-        FailureCode::Installation,
-        format_args!("the records of sessions: {what}"),
-    )
+    refuse(FailureCode::Installation, format_args!("the records of sessions: {what}"))
 }
 
 impl Records {
@@ -60,9 +57,7 @@ impl Records {
             let directory = openat(&ours, "sessions", flags, Mode::empty()).map_err(fail)?;
             let found = rustix::fs::fstat(&directory).map_err(fail)?;
             if found.st_uid != 0 || found.st_mode & 0o077 != 0 {
-                return Err(fail(
-                    "/run/agent-aws/sessions is not root's own with mode 0700: remove it",
-                ));
+                return Err(fail("/run/agent-aws/sessions is not root's own with mode 0700: remove it"));
             }
             return Ok(Self { directory });
         }
@@ -79,10 +74,7 @@ impl Records {
             let text = format!("you have {mine} sessions running, which is as many as one user may have");
             return Err(refuse(FailureCode::BadRequest, text));
         }
-        let content = Content {
-            supervisor: std::process::id().cast_signed(),
-            row: row.clone(),
-        };
+        let content = Content { supervisor: std::process::id().cast_signed(), row: row.clone() };
         let bytes = postcard_bytes(&content)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.directory, &row.id, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
@@ -90,11 +82,7 @@ impl Records {
         let mut writer = std::fs::File::from(file);
         writer.write_all(&bytes).map_err(fail)?;
         let directory = self.directory.try_clone().map_err(fail)?;
-        Ok(Record {
-            directory,
-            name: row.id.clone(),
-            _lock: writer.into(),
-        })
+        Ok(Record { directory, name: row.id.clone(), _lock: writer.into() })
     }
 
     /// The sessions that live, of one uid or of all. What is left of dead ones is removed.
@@ -105,10 +93,7 @@ impl Records {
 
     /// Tells the supervisor of a session to end it; whether there was such a session for that uid.
     pub(crate) fn stop(&self, id: &str, uid: Option<u32>) -> Result<bool, Refusal> {
-        let found = self
-            .all()?
-            .into_iter()
-            .find(|c| c.row.id == id && uid.is_none_or(|u| u == c.row.uid));
+        let found = self.all()?.into_iter().find(|c| c.row.id == id && uid.is_none_or(|u| u == c.row.uid));
         let Some(content) = found else { return Ok(false) };
         let pid = Pid::from_raw(content.supervisor).ok_or_else(|| fail("a record without a process"))?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(fail)?;
@@ -148,10 +133,7 @@ impl Records {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.directory, name, flags, Mode::empty()).ok()?;
         let mut bytes = Vec::new();
-        std::fs::File::from(file)
-            .take(MOST_BYTES)
-            .read_to_end(&mut bytes)
-            .ok()?;
+        std::fs::File::from(file).take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
         agent_aws_protocol::decode(&bytes).ok()
     }
 }
@@ -165,10 +147,7 @@ fn make(at: &OwnedFd, name: &str) -> Result<(), Refusal> {
 
 fn postcard_bytes(content: &Content) -> Result<Vec<u8>, Refusal> {
     let frame = agent_aws_protocol::encode(content, 0).map_err(fail)?;
-    Ok(frame
-        .get(agent_aws_protocol::Header::SIZE..)
-        .unwrap_or_default()
-        .to_vec())
+    Ok(frame.get(agent_aws_protocol::Header::SIZE..).unwrap_or_default().to_vec())
 }
 
 impl Drop for Record {

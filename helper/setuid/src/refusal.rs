@@ -8,20 +8,12 @@ use agent_aws_sandbox::Failure;
 
 /// A refusal of that kind.
 pub(crate) fn refuse(code: FailureCode, text: impl Display) -> Refusal {
-    Refusal {
-        code,
-        text: text.to_string(),
-        advice: None,
-        audit: None,
-    }
+    Refusal { code, text: text.to_string(), advice: None, audit: None }
 }
 
 /// A refusal with advice.
 pub(crate) fn advise(code: FailureCode, text: impl Display, advice: impl Display) -> Refusal {
-    Refusal {
-        advice: Some(advice.to_string()),
-        ..refuse(code, text)
-    }
+    Refusal { advice: Some(advice.to_string()), ..refuse(code, text) }
 }
 
 /// The installation is not as it must be.

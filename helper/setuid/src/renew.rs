@@ -29,11 +29,7 @@ impl Renewal {
             Some(profile) => Wanted::Own(profile),
             None => Wanted::Named(&self.identity),
         };
-        let ask = Ask {
-            wanted,
-            sandbox: Some(&self.sandbox),
-            network: None,
-        };
+        let ask = Ask { wanted, sandbox: Some(&self.sandbox), network: None };
         let decision = policy.decide(&self.person.subject, &ask);
         let decision = decision.map_err(|_| "policy does not grant this identity any more".to_string())?;
         self.same(&decision)?;

@@ -64,15 +64,10 @@ enum Built {
 pub(crate) fn build(entered: &Entered, plan: &Plan, grant: &Grant) -> Result<Sandbox, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
-    let ours = Channel::new(ours, PATIENCE)
-        .with_credentials()
-        .map_err(|e| refuse(FailureCode::Kernel, e))?;
+    let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
     let private = plan.network != Network::Shared;
     let facts = KernelFacts::probe(!entered.mode.is_privileged());
-    let namespaces = Namespaces {
-        network: private,
-        user: facts.user_namespace,
-    };
+    let namespaces = Namespaces { network: private, user: facts.user_namespace };
     let prepared = match entered.mode.is_privileged() {
         true => Some(prepare(entered, plan, grant, facts)?),
         false => None,
@@ -90,10 +85,7 @@ pub(crate) fn build(entered: &Entered, plan: &Plan, grant: &Grant) -> Result<San
             return Err(refusal);
         }
     };
-    let init = Child {
-        channel: ours,
-        ..builder
-    };
+    let init = Child { channel: ours, ..builder };
     Ok(Sandbox { init, listeners })
 }
 
@@ -157,10 +149,7 @@ fn prepare(entered: &Entered, plan: &Plan, grant: &Grant, facts: KernelFacts) ->
 }
 
 fn unusable(source: &Source, failure: &Failure) -> Refusal {
-    refuse(
-        FailureCode::BadRequest,
-        format_args!("`{}`: {failure}", source.path.display().to_string().escape_debug()),
-    )
+    refuse(FailureCode::BadRequest, format_args!("`{}`: {failure}", source.path.display().to_string().escape_debug()))
 }
 
 /// What was opened must be what policy allows: the kernel says where it really is.
@@ -171,10 +160,7 @@ fn check(plan: &Plan, grant: &Grant, id: SourceId, found: &Opened, kind: &Kind) 
     let shown = source.path.display().to_string().escape_debug().to_string();
     let Some(fd) = &found.descriptor else {
         return match source.required && source.opener == Opener::Caller {
-            true => Err(refuse(
-                FailureCode::BadRequest,
-                format_args!("`{shown}` does not exist"),
-            )),
+            true => Err(refuse(FailureCode::BadRequest, format_args!("`{shown}` does not exist"))),
             false => Ok(()),
         };
     };
@@ -185,17 +171,12 @@ fn check(plan: &Plan, grant: &Grant, id: SourceId, found: &Opened, kind: &Kind) 
     plan.check_real(id, &real, grant).map_err(unplannable)?;
     let here = plan.intents.iter().find(|i| matches!(i.what, What::Bind(s) if s == id));
     match here.map(|i| (&i.origin, i.access)) {
-        Some((Origin::Project, _)) if *kind != Kind::Directory => Err(refuse(
-            FailureCode::BadRequest,
-            format_args!("the project `{shown}` is no directory"),
-        )),
+        Some((Origin::Project, _)) if *kind != Kind::Directory => {
+            Err(refuse(FailureCode::BadRequest, format_args!("the project `{shown}` is no directory")))
+        }
         Some((Origin::Project | Origin::Caller(_), Access::Write)) if !found.writable => {
             let text = format!("you cannot write to `{shown}`");
-            Err(advise(
-                FailureCode::BadRequest,
-                text,
-                "choose another project with --project DIR, or use --ro",
-            ))
+            Err(advise(FailureCode::BadRequest, text, "choose another project with --project DIR, or use --ro"))
         }
         _ => Ok(()),
     }
@@ -213,15 +194,10 @@ fn open_all(entered: &Entered, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
     for source in &plan.sources {
         opened.push(match source.opener {
             Opener::Root => linux::open_source(source).map_err(kernel)?,
-            Opener::Caller => theirs
-                .next()
-                .ok_or_else(|| installation("a source is missing", "report this"))?,
+            Opener::Caller => theirs.next().ok_or_else(|| installation("a source is missing", "report this"))?,
             Opener::Ours => {
                 let name = source.path.to_str().unwrap_or_default();
-                Opened {
-                    descriptor: Some(ours.program(name)?),
-                    writable: false,
-                }
+                Opened { descriptor: Some(ours.program(name)?), writable: false }
             }
         });
     }
@@ -254,8 +230,7 @@ fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
         }
     });
     let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
-    let opened = receive_opened(plan, &child);
-    opened
+    receive_opened(plan, &child)
 }
 
 fn become_permanently(caller: &Ids) -> Result<(), Failure> {
@@ -265,22 +240,13 @@ fn become_permanently(caller: &Ids) -> Result<(), Failure> {
 fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {
     let mut opened = Vec::new();
     loop {
-        let said = child
-            .channel
-            .receive::<Found>(Some(OPENING))
-            .map_err(|e| broken("opening your files", e))?;
+        let said = child.channel.receive::<Found>(Some(OPENING)).map_err(|e| broken("opening your files", e))?;
         match said.message {
             Found::Here { writable } if opened.len() < plan.sources.len() => {
-                opened.push(Opened {
-                    descriptor: said.descriptors.into_iter().next(),
-                    writable,
-                });
+                opened.push(Opened { descriptor: said.descriptors.into_iter().next(), writable });
             }
             Found::Missing if opened.len() < plan.sources.len() => {
-                opened.push(Opened {
-                    descriptor: None,
-                    writable: false,
-                });
+                opened.push(Opened { descriptor: None, writable: false });
             }
             Found::Done => return Ok(opened),
             Found::Failed(text) => return Err(refuse(FailureCode::BadRequest, text)),
@@ -296,14 +262,7 @@ fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
     make_mount_points(plan, &opened)?;
     for found in &opened {
         match &found.descriptor {
-            Some(fd) => channel
-                .send_with(
-                    &Found::Here {
-                        writable: found.writable,
-                    },
-                    &[fd.as_fd()],
-                )
-                .map_err(fail)?,
+            Some(fd) => channel.send_with(&Found::Here { writable: found.writable }, &[fd.as_fd()]).map_err(fail)?,
             None => channel.send(&Found::Missing).map_err(fail)?,
         }
     }
@@ -311,9 +270,8 @@ fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
 }
 
 fn make_mount_points(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
-    let indices: Vec<usize> = (0..plan.sources.len())
-        .filter(|i| plan.sources.get(*i).is_some_and(|s| s.opener == Opener::Caller))
-        .collect();
+    let indices: Vec<usize> =
+        (0..plan.sources.len()).filter(|i| plan.sources.get(*i).is_some_and(|s| s.opener == Opener::Caller)).collect();
     let at = |id: SourceId| {
         let place = indices.iter().position(|i| *i == id.0)?;
         opened.get(place)?.descriptor.as_ref()
@@ -344,9 +302,7 @@ fn become_init(
 ) -> Refusal {
     let prepared = match prepared {
         Some(prepared) => Ok(prepared),
-        None => map_ids(&entered.caller)
-            .map_err(kernel)
-            .and_then(|()| prepare(entered, plan, grant, facts)),
+        None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, grant, facts)),
     };
     match prepared.and_then(|p| finish(entered, plan, p, report, &channel)) {
         Ok(never) => match never {},
@@ -364,21 +320,9 @@ fn finish(
     let owner = (entered.caller.uid, entered.caller.gid);
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let listeners = Builder::new(prepared.trees, owner)
-        .apply(&prepared.lowered.ops)
-        .map_err(kernel)?;
-    let doors: Vec<_> = listeners
-        .socket
-        .iter()
-        .chain(listeners.http.iter())
-        .map(AsFd::as_fd)
-        .collect();
-    let told = report.send_with(
-        &Built::Mounted {
-            http: listeners.http.is_some(),
-        },
-        &doors,
-    );
+    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
+    let doors: Vec<_> = listeners.socket.iter().chain(listeners.http.iter()).map(AsFd::as_fd).collect();
+    let told = report.send_with(&Built::Mounted { http: listeners.http.is_some() }, &doors);
     told.map_err(|e| broken("the helper", e))?;
     // Opened beneath the new root, where Landlock's rules cover it.
     let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
@@ -395,11 +339,7 @@ fn finish(
     }
     linux::restrict(&prepared.lowered.fence).map_err(kernel)?;
     let error = sys::execute(init.as_fd(), &arguments, &[]);
-    Err(kernel(Failure::os(
-        "executing",
-        &PathBuf::from(OsStr::from_bytes(INIT.as_bytes())),
-        error,
-    )))
+    Err(kernel(Failure::os("executing", &PathBuf::from(OsStr::from_bytes(INIT.as_bytes())), error)))
 }
 
 /// The user namespace of unprivileged mode knows the caller's ids and no others. setgroups is denied first, or a group

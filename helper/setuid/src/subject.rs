@@ -55,20 +55,12 @@ pub(crate) fn resolve(entered: &Entered) -> Result<Person, Refusal> {
     let (uid, gid) = (entered.caller.uid, entered.caller.gid);
     let groups = match &entered.caller.groups {
         Some(groups) => groups.clone(),
-        None => rustix::process::getgroups()
-            .unwrap_or_default()
-            .iter()
-            .map(|g| g.as_raw())
-            .collect(),
+        None => rustix::process::getgroups().unwrap_or_default().iter().map(|g| g.as_raw()).collect(),
     };
     let privileged = entered.mode.is_privileged();
     let child = Child::start(None, DEADLINE, |socket| {
         if privileged {
-            let nobody = Ids {
-                uid: NOBODY,
-                gid: NOBODY,
-                groups: Some(vec![]),
-            };
+            let nobody = Ids { uid: NOBODY, gid: NOBODY, groups: Some(vec![]) };
             if become_permanently(&nobody).is_err() {
                 return 1;
             }
@@ -80,9 +72,7 @@ pub(crate) fn resolve(entered: &Entered) -> Result<Person, Refusal> {
     });
     let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
     let answer = child.channel.receive::<Answer>(Some(DEADLINE));
-    let answer = answer
-        .map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?
-        .message;
+    let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?.message;
     person(uid, gid, answer)
 }
 
@@ -103,13 +93,7 @@ fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {
             process_groups: named(answer.process_groups),
             database_groups: named(answer.database_groups),
         },
-        caller: Caller {
-            uid,
-            gid,
-            login,
-            home,
-            shell: path(answer.shell),
-        },
+        caller: Caller { uid, gid, login, home, shell: path(answer.shell) },
         broker: answer.broker,
     })
 }
@@ -118,12 +102,7 @@ fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {
 fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
     use std::os::unix::ffi::OsStrExt;
     let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-    let name = |g: u32| {
-        nix::unistd::Group::from_gid(Gid::from_raw(g))
-            .ok()
-            .flatten()
-            .map(|g| g.name)
-    };
+    let name = |g: u32| nix::unistd::Group::from_gid(Gid::from_raw(g)).ok().flatten().map(|g| g.name);
     let named = |list: Vec<u32>| list.into_iter().take(MOST_GROUPS).map(|g| (g, name(g))).collect();
     let mut process: Vec<u32> = groups.to_vec();
     process.push(gid);
@@ -134,16 +113,9 @@ fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
         let list = getgrouplist(&login, u.gid).ok()?;
         Some(list.into_iter().map(Gid::as_raw).collect::<Vec<u32>>())
     });
-    let broker = User::from_name(BROKER_USER)
-        .ok()
-        .flatten()
-        .map(|u| (u.uid.as_raw(), u.gid.as_raw()));
+    let broker = User::from_name(BROKER_USER).ok().flatten().map(|u| (u.uid.as_raw(), u.gid.as_raw()));
     let (login, home, shell) = match user {
-        Some(u) => (
-            Some(u.name),
-            u.dir.as_os_str().as_bytes().to_vec(),
-            u.shell.as_os_str().as_bytes().to_vec(),
-        ),
+        Some(u) => (Some(u.name), u.dir.as_os_str().as_bytes().to_vec(), u.shell.as_os_str().as_bytes().to_vec()),
         None => (None, vec![], vec![]),
     };
     Answer {

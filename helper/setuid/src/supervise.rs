@@ -87,26 +87,14 @@ pub(crate) fn launch(
     let mut doors = vec![serving.as_fd(), socket.as_fd()];
     doors.extend(sandbox.listeners.http.as_ref().map(AsFd::as_fd));
     let http = sandbox.listeners.http.is_some();
-    broker
-        .channel
-        .send_with(&HelperToBroker::Doors { http }, &doors)
-        .map_err(gone("the broker"))?;
-    let message = HelperToInit::Launch {
-        environment,
-        directory,
-        door: DOOR,
-    };
-    sandbox
-        .init
-        .channel
-        .send_with(&message, &[capability.as_fd()])
-        .map_err(|e| match e {
-            agent_aws_protocol::ChannelError::Frame(_) => refuse(
-                FailureCode::BadRequest,
-                "the environment for the agent is larger than 64 KiB: pass less with --env",
-            ),
-            e => broken("init", e),
-        })?;
+    broker.channel.send_with(&HelperToBroker::Doors { http }, &doors).map_err(gone("the broker"))?;
+    let message = HelperToInit::Launch { environment, directory, door: DOOR };
+    sandbox.init.channel.send_with(&message, &[capability.as_fd()]).map_err(|e| match e {
+        agent_aws_protocol::ChannelError::Frame(_) => {
+            refuse(FailureCode::BadRequest, "the environment for the agent is larger than 64 KiB: pass less with --env")
+        }
+        e => broken("init", e),
+    })?;
     Ok((sandbox.init, broker))
 }
 
@@ -118,16 +106,7 @@ impl Session {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let stop = SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))?;
         let (state, since) = (state::State::Starting, Instant::now());
-        Ok(Self {
-            cli,
-            parts,
-            audit,
-            stop,
-            state,
-            group: None,
-            minted: false,
-            since,
-        })
+        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, since })
     }
 
     /// Until the end.
@@ -182,10 +161,8 @@ impl Session {
             _ => Some(FIRST_MINT + LAUNCH),
         };
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
-        let timeout = left.map(|d| Timespec {
-            tv_sec: i64::try_from(d.as_secs()).unwrap_or(1),
-            tv_nsec: d.subsec_nanos().into(),
-        });
+        let timeout = left
+            .map(|d| Timespec { tv_sec: i64::try_from(d.as_secs()).unwrap_or(1), tv_nsec: d.subsec_nanos().into() });
         let mut fds = [
             PollFd::new(&self.cli, PollFlags::IN),
             PollFd::new(&self.parts.init.channel, PollFlags::IN),
@@ -195,36 +172,19 @@ impl Session {
         ];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(0) => {
-                let what = if self.group.is_some() {
-                    "the first credentials"
-                } else {
-                    "the agent's process"
-                };
-                return Err(refuse(
-                    FailureCode::Credentials,
-                    format_args!("waiting for {what} took too long"),
-                ));
+                let what = if self.group.is_some() { "the first credentials" } else { "the agent's process" };
+                return Err(refuse(FailureCode::Credentials, format_args!("waiting for {what} took too long")));
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(refuse(FailureCode::Kernel, format_args!("poll: {e}"))),
         }
         let [cli, init, broker, stop, mounts] = fds.map(|fd| !fd.revents().is_empty());
-        Ok(Ready {
-            cli,
-            init,
-            broker,
-            stop,
-            mounts,
-        })
+        Ok(Ready { cli, init, broker, stop, mounts })
     }
 
     fn hear_init(&mut self) -> Result<Option<End>, Refusal> {
-        let said = self
-            .parts
-            .init
-            .channel
-            .receive::<InitToHelper>(None)
-            .map_err(|e| broken("init ended: the sandbox", e))?;
+        let said =
+            self.parts.init.channel.receive::<InitToHelper>(None).map_err(|e| broken("init ended: the sandbox", e))?;
         if !state::init_may(self.state, &said.message) {
             return Err(refuse(FailureCode::Ended, "init said something out of turn"));
         }
@@ -246,10 +206,7 @@ impl Session {
         let error = std::io::Error::from_raw_os_error(errno);
         let command = self.parts.renewal.command.escape_debug().to_string();
         if directory {
-            return refuse(
-                FailureCode::BadRequest,
-                format_args!("the working directory cannot be entered: {error}"),
-            );
+            return refuse(FailureCode::BadRequest, format_args!("the working directory cannot be entered: {error}"));
         }
         match errno {
             libc::ENOENT | libc::ENOTDIR => {
@@ -261,10 +218,7 @@ impl Session {
                     advice,
                 )
             }
-            _ => refuse(
-                FailureCode::CommandNotExecutable,
-                format_args!("`{command}` cannot be executed: {error}"),
-            ),
+            _ => refuse(FailureCode::CommandNotExecutable, format_args!("`{command}` cannot be executed: {error}")),
         }
     }
 
@@ -280,12 +234,8 @@ impl Session {
     }
 
     fn hear_broker(&mut self) -> Result<(), Refusal> {
-        let said = self
-            .parts
-            .broker
-            .channel
-            .receive::<BrokerToHelper>(None)
-            .map_err(|e| broken("the broker ended", e))?;
+        let said =
+            self.parts.broker.channel.receive::<BrokerToHelper>(None).map_err(|e| broken("the broker ended", e))?;
         if !state::broker_may(self.state, &said.message) {
             return Err(refuse(FailureCode::Ended, "the broker said something out of turn"));
         }
@@ -311,20 +261,12 @@ impl Session {
                 self.ready_if_all_is()
             }
             BrokerToHelper::Failed { cause, retry } => {
-                let event = if self.minted {
-                    "refresh-failure"
-                } else {
-                    "issue-failure"
-                };
+                let event = if self.minted { "refresh-failure" } else { "issue-failure" };
                 self.audit.record(event, &[("cause", &cause)])?;
                 if self.parts.wait && !self.minted {
                     let text = format!("no credentials for `{}`: {cause}", self.parts.started.identity);
                     let advice = "`--no-wait` starts the agent all the same";
-                    return Err(advise(
-                        FailureCode::Credentials,
-                        text,
-                        if retry.is_some() { advice } else { "" },
-                    ));
+                    return Err(advise(FailureCode::Credentials, text, if retry.is_some() { advice } else { "" }));
                 }
                 Ok(())
             }
@@ -337,19 +279,11 @@ impl Session {
         match self.parts.renewal.decide() {
             Ok(source) => {
                 let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
-                self.parts
-                    .broker
-                    .channel
-                    .send_with(&HelperToBroker::Renewed, &descriptors)
-                    .map_err(gone)
+                self.parts.broker.channel.send_with(&HelperToBroker::Renewed, &descriptors).map_err(gone)
             }
             Err(why) => {
                 self.audit.record("revoked", &[("cause", &why)])?;
-                self.parts
-                    .broker
-                    .channel
-                    .send(&HelperToBroker::Revoked { why })
-                    .map_err(gone)
+                self.parts.broker.channel.send(&HelperToBroker::Revoked { why }).map_err(gone)
             }
         }
     }

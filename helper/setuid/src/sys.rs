@@ -13,11 +13,7 @@ pub(crate) fn close_all_but_channel() -> io::Result<()> {
     let first = u32::try_from(CHANNEL + 1).unwrap_or(4);
     // SAFETY: nothing in this process owns a descriptor yet: it is the first statement of main.
     let result = unsafe { libc::close_range(first, u32::MAX, 0) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Takes ownership of the channel, close-on-exec; `None` if the number is not open.
@@ -64,11 +60,7 @@ pub(crate) fn duplicate_to(fd: BorrowedFd<'_>, to: i32) -> io::Result<()> {
     }
     // SAFETY: used in a child that is about to execute and uses nothing that had the number `to`.
     let result = unsafe { libc::dup2(fd.as_raw_fd(), to) };
-    if result >= 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Executes the file at `program` (execveat(2), empty path). Returns only with the error.

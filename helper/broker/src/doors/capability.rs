@@ -90,10 +90,7 @@ fn hung_up(socket: &OwnedFd) -> io::Result<bool> {
 /// Whether this is what a client is to send: an end of a pair of Unix sockets.
 fn answers(descriptor: &OwnedFd) -> bool {
     sockopt::socket_domain(descriptor) == Ok(AddressFamily::UNIX)
-        && matches!(
-            sockopt::socket_type(descriptor),
-            Ok(SocketType::STREAM | SocketType::SEQPACKET)
-        )
+        && matches!(sockopt::socket_type(descriptor), Ok(SocketType::STREAM | SocketType::SEQPACKET))
 }
 
 /// Has descriptors closed that nobody asked for.

@@ -23,15 +23,12 @@ pub(super) type Undertaker = mpsc::Sender<Grave>;
 /// places of these two doors, for its own sandbox.
 pub(super) fn undertaker() -> io::Result<Undertaker> {
     let (sender, graves) = mpsc::channel::<Grave>();
-    std::thread::Builder::new()
-        .name("closing".into())
-        .stack_size(64 * 1024)
-        .spawn(move || {
-            for (descriptor, place) in graves {
-                drop(descriptor);
-                drop(place);
-            }
-        })?;
+    std::thread::Builder::new().name("closing".into()).stack_size(64 * 1024).spawn(move || {
+        for (descriptor, place) in graves {
+            drop(descriptor);
+            drop(place);
+        }
+    })?;
     Ok(sender)
 }
 
@@ -44,10 +41,7 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn new(count: usize, undertaker: Undertaker) -> Self {
-        Self {
-            free: Arc::new(Semaphore::new(count)),
-            undertaker,
-        }
+        Self { free: Arc::new(Semaphore::new(count)), undertaker }
     }
 
     /// Waits for a free place.
@@ -57,10 +51,7 @@ impl Places {
 
     /// Gives the place to a client.
     pub(super) fn seat(&self, place: OwnedSemaphorePermit, descriptor: OwnedFd) -> Client {
-        Client {
-            grave: Some((descriptor, place)),
-            undertaker: self.undertaker.clone(),
-        }
+        Client { grave: Some((descriptor, place)), undertaker: self.undertaker.clone() }
     }
 }
 

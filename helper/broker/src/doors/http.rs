@@ -110,11 +110,7 @@ impl Misuse {
                 let text = "no parameter is taken: neither a query nor a body";
                 error(StatusCode::BAD_REQUEST, "BadRequest", text)
             }
-            Self::Host => error(
-                StatusCode::BAD_REQUEST,
-                "BadRequest",
-                "the Host header must be an address",
-            ),
+            Self::Host => error(StatusCode::BAD_REQUEST, "BadRequest", "the Host header must be an address"),
             Self::Path => error(StatusCode::NOT_FOUND, "NotFound", "only / and /credentials"),
         }
     }
@@ -188,12 +184,8 @@ mod tests {
     use http_body_util::Empty;
 
     fn status(method: &str, uri: &str, host: &str) -> u16 {
-        let request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header(HOST, host)
-            .body(Empty::<Bytes>::new())
-            .unwrap();
+        let request =
+            Request::builder().method(method).uri(uri).header(HOST, host).body(Empty::<Bytes>::new()).unwrap();
         check(&request).map_or_else(|misuse| misuse.reply().status().as_u16(), |()| 200)
     }
 
@@ -208,9 +200,7 @@ mod tests {
 
     #[test]
     fn a_body_is_a_parameter_and_none_is_taken() {
-        let request = Request::builder()
-            .header(HOST, "127.0.0.1")
-            .body(Full::new(Bytes::from("x")));
+        let request = Request::builder().header(HOST, "127.0.0.1").body(Full::new(Bytes::from("x")));
         assert_eq!(check(&request.unwrap()), Err(Misuse::Parameter));
     }
 

@@ -25,11 +25,8 @@ pub(super) fn serve(listener: OwnedFd, undertaker: Undertaker, vault: Rc<Vault>)
     let places = Places::new(CLIENTS, undertaker);
     tokio::task::spawn_local(async move {
         while let Some(place) = places.free().await {
-            let accepted = listener
-                .async_io(Interest::READABLE, |l| {
-                    Ok(rustix::net::accept_with(l, SocketFlags::CLOEXEC)?)
-                })
-                .await;
+            let accepted =
+                listener.async_io(Interest::READABLE, |l| Ok(rustix::net::accept_with(l, SocketFlags::CLOEXEC)?)).await;
             match accepted {
                 Ok(connection) => places.seat(place, connection).serve(&vault),
                 Err(_) => tokio::time::sleep(PAUSE).await,

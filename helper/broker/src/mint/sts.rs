@@ -109,17 +109,10 @@ impl Sts {
 
     pub(super) async fn caller_identity(&self) -> Result<Caller, Cause> {
         let operation = "GetCallerIdentity";
-        let answer = self
-            .client
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(|e| Cause::sts(operation, &self.endpoint, &e))?;
+        let answer =
+            self.client.get_caller_identity().send().await.map_err(|e| Cause::sts(operation, &self.endpoint, &e))?;
         match (answer.account(), answer.arn()) {
-            (Some(account), Some(arn)) => Ok(Caller {
-                account: account.into(),
-                arn: arn.into(),
-            }),
+            (Some(account), Some(arn)) => Ok(Caller { account: account.into(), arn: arn.into() }),
             _ => Err(incomplete(operation)),
         }
     }
@@ -149,18 +142,13 @@ fn signed(duration: u32) -> Result<i32, Cause> {
 }
 
 fn tags(pairs: &[(String, String)]) -> Result<Option<Vec<Tag>>, Cause> {
-    let tags: Result<Vec<_>, _> = pairs
-        .iter()
-        .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect();
+    let tags: Result<Vec<_>, _> =
+        pairs.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
     let tags = tags.map_err(|e| Cause::last(format!("a session tag is unusable: {e}")))?;
     Ok((!tags.is_empty()).then_some(tags))
 }
 
 fn arns(arns: &[String]) -> Option<Vec<PolicyDescriptorType>> {
-    let list: Vec<_> = arns
-        .iter()
-        .map(|arn| PolicyDescriptorType::builder().arn(arn).build())
-        .collect();
+    let list: Vec<_> = arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build()).collect();
     (!list.is_empty()).then_some(list)
 }

@@ -51,10 +51,7 @@ pub(super) const CALLS: &[(i64, &str)] = &[
     (libc::SYS_socket, "STS, name servers"),
     (libc::SYS_socketpair, "tokio"),
     (libc::SYS_connect, "STS, name servers"),
-    (
-        libc::SYS_bind,
-        "the resolver's netlink question which addresses there are",
-    ),
+    (libc::SYS_bind, "the resolver's netlink question which addresses there are"),
     (libc::SYS_accept4, "doors"),
     (libc::SYS_shutdown, "doors"),
     (libc::SYS_getsockname, "doors, the resolver"),

@@ -25,11 +25,7 @@ pub(crate) struct OwnProfile {
 
 impl OwnProfile {
     pub(crate) fn new(name: &str, region: Option<&str>, http: &SharedHttpClient) -> Self {
-        Self {
-            name: name.into(),
-            region: region.map(Into::into),
-            http: http.clone(),
-        }
+        Self { name: name.into(), region: region.map(Into::into), http: http.clone() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -45,10 +41,8 @@ impl OwnProfile {
             .with_behavior_version(Some(aws_config::BehaviorVersion::latest()))
             .with_sleep_impl(TokioSleep::new())
             .with_http_client(self.http.clone());
-        let provider = ProfileFileCredentialsProvider::builder()
-            .configure(&config)
-            .profile_name(self.name.as_str())
-            .build();
+        let provider =
+            ProfileFileCredentialsProvider::builder().configure(&config).profile_name(self.name.as_str()).build();
         match tokio::time::timeout(LONGEST, provider.provide_credentials()).await {
             Ok(Ok(credentials)) => Ok(credentials),
             Ok(Err(e)) => Err(Cause::own(&self.name, &e)),

@@ -37,9 +37,7 @@ fn contents(file: &OwnedFd) -> Result<Zeroizing<String>, Cause> {
         }
     }
     if length > LARGEST {
-        return Err(Cause::denied(format!(
-            "the source's file is larger than {LARGEST} bytes"
-        )));
+        return Err(Cause::denied(format!("the source's file is larger than {LARGEST} bytes")));
     }
     let text = std::str::from_utf8(bytes.get(..length).unwrap_or_default())
         .map_err(|_| Cause::denied("the source's file is not UTF-8"))?;
@@ -48,17 +46,12 @@ fn contents(file: &OwnedFd) -> Result<Zeroizing<String>, Cause> {
 
 /// The SDK's own parser, with neither a file system nor an environment to look into.
 fn parse(contents: &str, profile: &str) -> Result<ProfileSet, Cause> {
-    let files = EnvConfigFiles::builder()
-        .with_contents(EnvConfigFileKind::Credentials, contents)
-        .build();
+    let files = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Credentials, contents).build();
     let (fs, env) = (Fs::from_slice(&[]), Env::from_slice(&[]));
     let load = aws_config::profile::load(&fs, &env, &files, Some(profile.to_owned().into()));
     // Nothing in there can wait, since there is nothing to read but memory.
     let mut load = std::pin::pin!(load);
-    match load
-        .as_mut()
-        .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
-    {
+    match load.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
         std::task::Poll::Ready(Ok(set)) => Ok(set),
         // The parser's words may quote a line, which may be a key.
         _ => Err(Cause::denied("the source's file is no shared-credentials file")),
@@ -99,22 +92,14 @@ mod tests {
     fn keys_are_read_from_the_named_profile_wherever_the_offset_stands() {
         let text = b"[default]\naws_access_key_id = A\naws_secret_access_key = B\n[w]\naws_access_key_id=C\naws_secret_access_key=D/+=\naws_session_token=E\n";
         let got = read(file(text), "w").unwrap();
-        assert_eq!(
-            (got.access_key_id(), got.secret_access_key(), got.session_token()),
-            ("C", "D/+=", Some("E"))
-        );
+        assert_eq!((got.access_key_id(), got.secret_access_key(), got.session_token()), ("C", "D/+=", Some("E")));
     }
 
     #[test]
     fn a_profile_that_is_not_there_and_one_without_keys_say_so() {
         let text = b"[w]\nrole_arn = x\ncredential_process = /bin/false\n";
         assert!(read(file(text), "v").unwrap_err().text.contains("no profile 'v'"));
-        assert!(
-            read(file(text), "w")
-                .unwrap_err()
-                .text
-                .contains("needs aws_access_key_id")
-        );
+        assert!(read(file(text), "w").unwrap_err().text.contains("needs aws_access_key_id"));
     }
 
     #[test]
@@ -127,11 +112,6 @@ mod tests {
     fn what_is_no_file_or_too_large_is_refused() {
         let (pipe, _other) = rustix::pipe::pipe().unwrap();
         assert!(read(pipe, "w").unwrap_err().text.contains("no regular file"));
-        assert!(
-            read(file(&vec![b'#'; LARGEST + 1]), "w")
-                .unwrap_err()
-                .text
-                .contains("larger")
-        );
+        assert!(read(file(&vec![b'#'; LARGEST + 1]), "w").unwrap_err().text.contains("larger"));
     }
 }

@@ -37,26 +37,14 @@ fn all_doors_give_the_one_session_each_in_its_form() {
     let (_sts, broker, key) = ready();
     let process = broker.by_socket();
     let names: Vec<_> = process.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        [
-            "AccessKeyId",
-            "Expiration",
-            "SecretAccessKey",
-            "SessionToken",
-            "Version"
-        ]
-    );
+    assert_eq!(names, ["AccessKeyId", "Expiration", "SecretAccessKey", "SessionToken", "Version"]);
     assert_eq!(process["AccessKeyId"], key);
     assert_eq!(broker.by_capability(), process);
     let (status, container) = broker.by_http();
     assert_eq!(status, 200);
     let names: Vec<_> = container.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, ["AccessKeyId", "Expiration", "SecretAccessKey", "Token"]);
-    assert_eq!(
-        (&container["Token"], &container["Expiration"]),
-        (&process["SessionToken"], &process["Expiration"])
-    );
+    assert_eq!((&container["Token"], &container["Expiration"]), (&process["SessionToken"], &process["Expiration"]));
 }
 
 #[test]
@@ -102,9 +90,7 @@ fn clients_that_send_garbage_or_never_read_keep_nobody_from_the_socket() {
 }
 
 fn open_descriptors(broker: &Broker) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", broker.child.id()))
-        .unwrap()
-        .count()
+    std::fs::read_dir(format!("/proc/{}/fd", broker.child.id())).unwrap().count()
 }
 
 #[test]
@@ -215,19 +201,10 @@ fn the_http_door_takes_no_parameter() {
     let host = "Host: 169.254.170.2\r\nConnection: close\r\n";
     assert_eq!(status(&format!("GET /credentials HTTP/1.1\r\n{host}\r\n")), 200);
     assert_eq!(status(&format!("GET /?a=b HTTP/1.1\r\n{host}\r\n")), 400);
-    assert_eq!(
-        status(&format!("POST / HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n")),
-        405
-    );
-    assert_eq!(
-        status(&format!("GET / HTTP/1.1\r\n{host}Content-Length: 1\r\n\r\nx")),
-        400
-    );
+    assert_eq!(status(&format!("POST / HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n")), 405);
+    assert_eq!(status(&format!("GET / HTTP/1.1\r\n{host}Content-Length: 1\r\n\r\nx")), 400);
     assert_eq!(status(&format!("GET /role/other HTTP/1.1\r\n{host}\r\n")), 404);
-    assert_eq!(
-        status("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"),
-        400
-    );
+    assert_eq!(status("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"), 400);
     let long = "x".repeat(20_000);
     assert_eq!(status(&format!("GET / HTTP/1.1\r\n{host}X: {long}\r\n\r\n")), 431);
     assert_eq!(status("\u{16}\u{3}\u{1}garbage\r\n\r\n"), 400);

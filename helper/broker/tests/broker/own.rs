@@ -17,10 +17,7 @@ struct Own {
 
 impl Own {
     fn new() -> Self {
-        Self {
-            directory: open_directory(),
-            sts: emulator(None),
-        }
+        Self { directory: open_directory(), sts: emulator(None) }
     }
 
     fn path(&self) -> &Path {
@@ -29,9 +26,7 @@ impl Own {
 
     fn minting(&self, profile: &str) -> Minting {
         Minting {
-            source: SourceCredentials::Own {
-                profile: profile.into(),
-            },
+            source: SourceCredentials::Own { profile: profile.into() },
             role: None,
             external_id: None,
             source_identity: None,
@@ -73,11 +68,7 @@ fn keys_of_a_user_never_pass_and_buy_a_session() {
     let broker = own.start(&user("dev"), own.minting("dev"));
     let session = broker.minted();
     assert_eq!(session.arn, "arn:aws:iam::111122223333:user/workstation");
-    assert!(
-        session.notes.iter().any(|n| n.contains("cannot be narrowed")),
-        "{:?}",
-        session.notes
-    );
+    assert!(session.notes.iter().any(|n| n.contains("cannot be narrowed")), "{:?}", session.notes);
     assert_eq!(own.actions(), ["GetCallerIdentity", "GetSessionToken"]);
     let answer = broker.by_socket();
     assert_ne!(answer["AccessKeyId"], KEY);
@@ -91,10 +82,7 @@ fn a_narrowing_that_cannot_be_applied_is_refused_with_a_cure() {
     narrowed.access = "read".into();
     let broker = own.start(&user("dev"), narrowed);
     let (cause, retry) = broker.failed();
-    assert!(
-        cause.contains("give it a role, or use access = \"full\"") && retry.is_none(),
-        "{cause}"
-    );
+    assert!(cause.contains("give it a role, or use access = \"full\"") && retry.is_none(), "{cause}");
     assert!(own.actions().is_empty());
 }
 
@@ -103,10 +91,7 @@ fn a_profile_that_does_not_exist_is_not_replaced_by_another() {
     let own = Own::new();
     let broker = own.start(&user("default"), own.minting("dev"));
     let (cause, retry) = broker.failed();
-    assert!(
-        cause.contains("AWS profile 'dev' gives no credentials") && retry.is_none(),
-        "{cause}"
-    );
+    assert!(cause.contains("AWS profile 'dev' gives no credentials") && retry.is_none(), "{cause}");
     assert!(own.actions().is_empty());
 }
 
@@ -117,10 +102,7 @@ fn a_role_of_the_identity_is_assumed_from_the_profile() {
     asked.role = Some("arn:aws:iam::111122223333:role/plain".into());
     asked.access = "read".into();
     let broker = own.start(&user("dev"), asked);
-    assert_eq!(
-        broker.minted().arn,
-        "arn:aws:sts::111122223333:assumed-role/plain/alice@host-1"
-    );
+    assert_eq!(broker.minted().arn, "arn:aws:sts::111122223333:assumed-role/plain/alice@host-1");
     assert_eq!(own.actions(), ["AssumeRole"]);
 }
 
@@ -131,11 +113,7 @@ fn a_role_chain_of_the_profile_is_resolved_and_its_session_passed_on() {
     let broker = own.start(&(user("dev") + chain), own.minting("deep"));
     let session = broker.minted();
     assert_eq!(session.arn, "arn:aws:sts::111122223333:assumed-role/plain/me");
-    assert!(
-        session.notes[0].contains("AWS profile 'deep' is passed on as it is"),
-        "{:?}",
-        session.notes
-    );
+    assert!(session.notes[0].contains("AWS profile 'deep' is passed on as it is"), "{:?}", session.notes);
     assert_eq!(own.actions(), ["AssumeRole", "GetCallerIdentity"]);
 }
 
@@ -144,10 +122,7 @@ fn a_credential_process_is_run_under_the_filter() {
     let own = Own::new();
     let keys = format!("{{\"Version\":1,\"AccessKeyId\":\"{KEY}\",\"SecretAccessKey\":\"{SECRET}\"}}");
     std::fs::write(own.path().join("keys.json"), keys).unwrap();
-    let config = format!(
-        "[profile p]\ncredential_process = cat {}\n",
-        own.path().join("keys.json").display()
-    );
+    let config = format!("[profile p]\ncredential_process = cat {}\n", own.path().join("keys.json").display());
     let broker = own.start(&config, own.minting("p"));
     broker.minted();
     assert_eq!(broker.status("Seccomp_filters"), "1");
@@ -156,10 +131,8 @@ fn a_credential_process_is_run_under_the_filter() {
 #[test]
 fn a_credential_process_that_fails_is_quoted_on_one_line() {
     let own = Own::new();
-    let broker = own.start(
-        "[profile p]\ncredential_process = sh -c 'echo please sign in >&2; exit 3'\n",
-        own.minting("p"),
-    );
+    let broker =
+        own.start("[profile p]\ncredential_process = sh -c 'echo please sign in >&2; exit 3'\n", own.minting("p"));
     let (cause, _) = broker.failed();
     assert!(cause.contains("please sign in") && !cause.contains('\n'), "{cause}");
 }
@@ -170,10 +143,7 @@ fn a_credential_process_ends_with_the_broker() {
     let mark = own.path().join("pid");
     std::fs::write(&mark, "").unwrap();
     std::fs::set_permissions(&mark, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-    let config = format!(
-        "[profile p]\ncredential_process = sh -c 'echo $$ > {}; sleep 60'\n",
-        mark.display()
-    );
+    let config = format!("[profile p]\ncredential_process = sh -c 'echo $$ > {}; sleep 60'\n", mark.display());
     let mut broker = own.start(&config, own.minting("p"));
     let start = Instant::now();
     let pid = loop {

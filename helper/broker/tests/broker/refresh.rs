@@ -50,10 +50,7 @@ fn clients_never_see_an_end_over_four_lifetimes_and_each_refresh_is_asked_for() 
     }
     assert!(minted.len() >= 7, "one for each half of a lifetime: {minted:?}");
     assert!(seen.len() >= 6 && seen.iter().all(|k| minted.contains(k)));
-    assert!(
-        sts.requests().len() <= minted.len() + 1,
-        "one call for each refresh, however many ask"
-    );
+    assert!(sts.requests().len() <= minted.len() + 1, "one call for each refresh, however many ask");
 }
 
 #[test]
@@ -90,12 +87,7 @@ fn with_sts_down_it_serves_until_the_end_then_says_why_and_recovers_by_itself() 
     let broker = Broker::start(minting(&sts), Some(file(&keys(SECRET))));
     let first = broker.minted();
     sts.set_faults(Faults {
-        fail: Some(Fail {
-            status: 500,
-            code: "InternalFailure".into(),
-            message: "broken".into(),
-            times: None,
-        }),
+        fail: Some(Fail { status: 500, code: "InternalFailure".into(), message: "broken".into(), times: None }),
         ..Faults::default()
     });
     let start = Instant::now();
@@ -106,11 +98,7 @@ fn with_sts_down_it_serves_until_the_end_then_says_why_and_recovers_by_itself() 
         }
         text.join().unwrap()
     });
-    assert!(
-        start.elapsed() > Duration::from_secs(2),
-        "served to its end: {:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() > Duration::from_secs(2), "served to its end: {:?}", start.elapsed());
     let expected = "could not be renewed since 20";
     assert!(
         text.contains(expected)

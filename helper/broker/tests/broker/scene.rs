@@ -103,11 +103,7 @@ pub(crate) struct Start {
 
 impl Default for Start {
     fn default() -> Self {
-        Self {
-            no_new_privs: true,
-            drop_root: true,
-            environment: vec![],
-        }
+        Self { no_new_privs: true, drop_root: true, environment: vec![] }
     }
 }
 
@@ -118,13 +114,8 @@ impl Start {
             command.arg("--no-new-privs");
         }
         if self.drop_root && is_root() {
-            command.args([
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-                "--inh-caps=-all",
-                "--bounding-set=-all",
-            ]);
+            command
+                .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
         }
         command
             .args(["sh", "-c", "exec \"$0\" 3<&0 0</dev/null"])
@@ -167,9 +158,7 @@ impl Broker {
         let child = start.spawn(theirs);
         let channel = Channel::new(ours, Duration::from_secs(2));
         let sent: Vec<BorrowedFd<'_>> = source.iter().map(AsFd::as_fd).collect();
-        channel
-            .send_with(&HelperToBroker::Mint(Box::new(minting)), &sent)
-            .unwrap();
+        channel.send_with(&HelperToBroker::Mint(Box::new(minting)), &sent).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -177,9 +166,7 @@ impl Broker {
         let (capability, inner) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
         let doors = [inner.as_fd(), listener.as_fd(), http.as_fd()];
-        channel
-            .send_with(&HelperToBroker::Doors { http: true }, &doors)
-            .unwrap();
+        channel.send_with(&HelperToBroker::Doors { http: true }, &doors).unwrap();
         Self {
             child,
             channel: Some(channel),
@@ -231,10 +218,7 @@ impl Broker {
     }
 
     pub(crate) fn by_http(&self) -> (u16, serde_json::Value) {
-        let (status, body) = http(
-            self.http,
-            "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
-        );
+        let (status, body) = http(self.http, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
         (status, serde_json::from_str(&body).unwrap())
     }
 

@@ -14,19 +14,13 @@ use crate::scene::{Broker, SECRET, Start, emulator, file, keys, minting, open_di
 fn front(upstream: SocketAddr) -> (u16, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     listener.set_nonblocking(true).unwrap();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
@@ -51,10 +45,8 @@ fn a_session_is_minted_where_a_trusted_certificate_vouches_for_the_name() {
     std::fs::write(&trusted, certificate).unwrap();
     let mut tls = minting(&sts);
     tls.sts_endpoint = Some(format!("https://localhost:{port}"));
-    let start = Start {
-        environment: vec![("SSL_CERT_FILE".into(), trusted.display().to_string())],
-        ..Start::default()
-    };
+    let start =
+        Start { environment: vec![("SSL_CERT_FILE".into(), trusted.display().to_string())], ..Start::default() };
     let broker = Broker::start_as(&start, tls, Some(file(&keys(SECRET))));
     let key = broker.minted().access_key_id;
     assert_eq!(broker.by_socket()["AccessKeyId"], key);

@@ -5,13 +5,7 @@ use agent_aws_plan::{Caller, Grant, Wish, plan};
 use super::*;
 
 fn a_plan(network: Network) -> Plan {
-    let caller = Caller {
-        uid: 1000,
-        gid: 1000,
-        login: "jo".into(),
-        home: "/home/jo".into(),
-        shell: "/bin/sh".into(),
-    };
+    let caller = Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() };
     let grant = Grant {
         session: "00".into(),
         identity: "incident".into(),
@@ -26,12 +20,7 @@ fn a_plan(network: Network) -> Plan {
         rw_paths: vec!["/".into()],
     };
     let project = PathBuf::from("/home/jo/p");
-    let wish = Wish {
-        directory: project.clone(),
-        project,
-        command: vec![b"true".to_vec()],
-        ..Wish::default()
-    };
+    let wish = Wish { directory: project.clone(), project, command: vec![b"true".to_vec()], ..Wish::default() };
     plan(caller, &grant, &wish).unwrap()
 }
 
@@ -51,10 +40,7 @@ fn found(plan: &Plan) -> Vec<Kind> {
     plan.sources.iter().map(|s| kind(&s.path)).collect()
 }
 
-const FACTS: KernelFacts = KernelFacts {
-    landlock: 7,
-    user_namespace: false,
-};
+const FACTS: KernelFacts = KernelFacts { landlock: 7, user_namespace: false };
 
 #[test]
 fn the_operations_of_a_plain_session_are_these() {
@@ -62,27 +48,15 @@ fn the_operations_of_a_plain_session_are_these() {
     let lowered = lower(&plan, &found(&plan), &FACTS).unwrap();
     let text: String = lowered.ops.iter().map(|op| format!("{}\n", short(op))).collect();
     let golden = include_str!("golden.txt");
-    assert_eq!(
-        text, golden,
-        "if the change is meant, write this to golden.txt:\n{text}"
-    );
+    assert_eq!(text, golden, "if the change is meant, write this to golden.txt:\n{text}");
 }
 
 fn short(op: &Op) -> String {
     match op {
         Op::File { path, .. } => format!("File {}", path.display()),
-        Op::Attach {
-            source: _,
-            path,
-            read_only,
-            devices,
-        } => {
+        Op::Attach { source: _, path, read_only, devices } => {
             let access = if *read_only { "ro" } else { "rw" };
-            format!(
-                "Attach {} {access}{}",
-                path.display(),
-                if *devices { " dev" } else { "" }
-            )
+            format!("Attach {} {access}{}", path.display(), if *devices { " dev" } else { "" })
         }
         Op::Memory { path, mode, .. } => format!("Memory {} {mode:o}", path.display()),
         op => format!("{op:?}"),
@@ -94,13 +68,7 @@ fn nothing_of_the_host_is_attached_writable_but_home_project_and_devices() {
     let plan = a_plan(Network::Shared);
     let lowered = lower(&plan, &found(&plan), &FACTS).unwrap();
     for op in &lowered.ops {
-        if let Op::Attach {
-            path,
-            read_only: false,
-            devices,
-            ..
-        } = op
-        {
+        if let Op::Attach { path, read_only: false, devices, .. } = op {
             let ours = path.starts_with("/home/jo") || (*devices && path.starts_with("/dev"));
             assert!(ours, "{}", path.display());
         }
@@ -111,12 +79,7 @@ fn nothing_of_the_host_is_attached_writable_but_home_project_and_devices() {
 fn a_kernel_without_landlock_is_refused_unless_policy_waives_it() {
     let mut plan = a_plan(Network::None);
     let none = KernelFacts { landlock: 0, ..FACTS };
-    assert!(
-        lower(&plan, &found(&plan), &none)
-            .unwrap_err()
-            .to_string()
-            .contains("waiver")
-    );
+    assert!(lower(&plan, &found(&plan), &none).unwrap_err().to_string().contains("waiver"));
     plan.waived = vec!["landlock".into()];
     assert!(!lower(&plan, &found(&plan), &none).unwrap().fence.files);
 }
@@ -149,16 +112,7 @@ fn nesting_leaves_scopes_but_no_file_rule() {
 fn a_required_source_that_is_missing_names_its_path() {
     let plan = a_plan(Network::None);
     let mut found = found(&plan);
-    let project = plan
-        .sources
-        .iter()
-        .position(|s| s.path == Path::new("/home/jo/p"))
-        .unwrap();
+    let project = plan.sources.iter().position(|s| s.path == Path::new("/home/jo/p")).unwrap();
     found[project] = Kind::Missing;
-    assert!(
-        lower(&plan, &found, &FACTS)
-            .unwrap_err()
-            .to_string()
-            .contains("/home/jo/p")
-    );
+    assert!(lower(&plan, &found, &FACTS).unwrap_err().to_string().contains("/home/jo/p"));
 }

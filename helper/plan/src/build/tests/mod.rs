@@ -1,13 +1,7 @@
 use super::*;
 
 fn caller() -> Caller {
-    Caller {
-        uid: 1000,
-        gid: 1000,
-        login: "jo".into(),
-        home: "/home/jo".into(),
-        shell: "/bin/sh".into(),
-    }
+    Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() }
 }
 
 fn grant() -> Grant {
@@ -78,12 +72,7 @@ fn a_path_with_dots_is_refused_before_it_is_compared() {
 fn a_link_that_leads_out_of_the_bounds_is_refused_by_its_real_path() {
     let g = grant();
     let p = plan(caller(), &g, &wish("/srv/work/link")).unwrap();
-    let id = p
-        .sources
-        .iter()
-        .position(|s| s.path == Path::new("/srv/work/link"))
-        .map(SourceId)
-        .unwrap();
+    let id = p.sources.iter().position(|s| s.path == Path::new("/srv/work/link")).map(SourceId).unwrap();
     assert!(p.check_real(id, Path::new("/srv/other"), &g).is_err());
     assert!(p.check_real(id, Path::new("/home/jo/.ssh"), &g).is_err());
     assert!(p.check_real(id, Path::new("/srv/work/real"), &g).is_ok());
@@ -114,23 +103,14 @@ fn what_is_mounted_below_the_home_gets_a_mount_point_there() {
     let p = plan(caller(), &grant(), &wish("/home/jo/src/p")).unwrap();
     let below: Vec<_> = p.mount_points.iter().map(|m| m.below.clone()).collect();
     assert_eq!(below, [PathBuf::from("src/p")]);
-    assert!(
-        plan(caller(), &grant(), &wish("/srv/work/p"))
-            .unwrap()
-            .mount_points
-            .is_empty()
-    );
+    assert!(plan(caller(), &grant(), &wish("/srv/work/p")).unwrap().mount_points.is_empty());
 }
 
 #[test]
 fn every_profile_name_of_the_generated_configuration_leads_to_the_one_client() {
     let text = generated::aws_config(&grant(), Path::new("/run/agent-aws/agent-aws-credentials"));
     assert!(text.contains("[default]") && text.contains("[profile prod-readonly]"));
-    assert_eq!(
-        text.matches("credential_process = /run/agent-aws/agent-aws-credentials")
-            .count(),
-        3
-    );
+    assert_eq!(text.matches("credential_process = /run/agent-aws/agent-aws-credentials").count(), 3);
     assert!(!text.contains("aws_secret_access_key"));
 }
 
@@ -142,10 +122,7 @@ fn the_private_door_is_announced_only_where_it_exists() {
         p.environment.iter().any(|(n, _)| *n == name)
     };
     assert!(has(&grant()));
-    assert!(!has(&Grant {
-        network: Network::Shared,
-        ..grant()
-    }));
+    assert!(!has(&Grant { network: Network::Shared, ..grant() }));
 }
 
 #[test]
@@ -153,8 +130,5 @@ fn no_credential_variable_reaches_the_environment_even_if_asked_for() {
     let mut w = wish("/srv/work/p");
     w.environment = vec![(b"AWS_SESSION_TOKEN".to_vec(), b"x".to_vec())];
     let refused = plan(caller(), &grant(), &w).unwrap_err();
-    assert!(
-        matches!(refused, PlanError::Variable(EnvError::Refused(..))),
-        "{refused}"
-    );
+    assert!(matches!(refused, PlanError::Variable(EnvError::Refused(..))), "{refused}");
 }
