@@ -66,12 +66,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_not_printed() {
-        for text in [
-            "",
-            "{\"Version\":1,\"Acce",
-            "HTTP/1.1 200 OK",
-            "{\"Version\":1,\n\"a\":1}",
-        ] {
+        for text in ["", "{\"Version\":1,\"Acce", "HTTP/1.1 200 OK", "{\"Version\":1,\n\"a\":1}"] {
             assert!(checked(text).is_err(), "{text}");
         }
         assert!(check(vec![0xff, 0xfe]).is_err());

@@ -51,13 +51,7 @@ fn capability() -> OwnedFd {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0; 8];
-        recvmsg(
-            &ours,
-            &mut [IoSliceMut::new(&mut byte)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )
-        .unwrap();
+        recvmsg(&ours, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                 for descriptor in descriptors {
@@ -93,11 +87,7 @@ fn a_number_that_is_no_capability_any_more_is_passed_over() {
     let (stream, _other) = UnixStream::pair().unwrap();
     rustix::io::fcntl_setfd(&stream, rustix::io::FdFlags::empty()).unwrap();
     for number in ["0", "777", "-1", "x", &stream.as_raw_fd().to_string()] {
-        let output = client()
-            .env("AGENT_AWS_FD", number)
-            .env("AGENT_AWS_SOCKET", &path)
-            .output()
-            .unwrap();
+        let output = client().env("AGENT_AWS_FD", number).env("AGENT_AWS_SOCKET", &path).output().unwrap();
         assert_eq!(said(&output).1, ANSWER, "{number}");
     }
 }
@@ -122,10 +112,7 @@ fn outside_of_a_sandbox_it_says_so() {
     let output = client().env("AGENT_AWS_SOCKET", "/nowhere").output().unwrap();
     let (code, _, text) = said(&output);
     assert_eq!(code, Some(1));
-    assert_eq!(
-        text,
-        "agent-aws-credentials: /nowhere is not there: this runs only inside agent-aws run\n"
-    );
+    assert_eq!(text, "agent-aws-credentials: /nowhere is not there: this runs only inside agent-aws run\n");
 }
 
 #[test]
@@ -144,11 +131,7 @@ fn any_argument_is_misuse() {
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{argument}");
     }
     assert!(said(&client().arg("--help").output().unwrap()).1.starts_with("usage:"));
-    assert!(
-        said(&client().arg("--version").output().unwrap())
-            .1
-            .starts_with("agent-aws-credentials ")
-    );
+    assert!(said(&client().arg("--version").output().unwrap()).1.starts_with("agent-aws-credentials "));
 }
 
 #[test]
@@ -156,12 +139,7 @@ fn a_closed_stdout_is_no_panic() {
     let (_directory, path) = door(ANSWER.as_bytes(), Duration::ZERO);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut child = client()
-        .env("AGENT_AWS_SOCKET", &path)
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = client().env("AGENT_AWS_SOCKET", &path).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
     let mut text = String::new();
     child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!((child.wait().unwrap().code(), text.as_str()), (Some(1), ""));
