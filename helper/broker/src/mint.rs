@@ -66,7 +66,7 @@ impl Minter {
     pub(crate) async fn mint(&self, source: &Source) -> Result<Minted, Cause> {
         let credentials = source.resolve().await?;
         let started = Now::read();
-        let sts = Sts::new(&self.minting, credentials.clone(), &self.http);
+        let sts = Sts::new(&self.minting, source.place().await, credentials.clone(), &self.http);
         match (&self.minting.role, credentials.session_token()) {
             (Some(role), _) => self.assume(&sts, role, &credentials, started).await,
             (None, Some(_)) => self.pass_on(&sts, credentials, source, started).await,

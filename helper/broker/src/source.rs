@@ -14,6 +14,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::cause::Cause;
 
+pub(crate) use own::Place;
+
 use own::OwnProfile;
 
 /// Signs the calls of an identity without a region.
@@ -34,6 +36,14 @@ impl Source {
         match self {
             Self::Read(credentials) => Ok(credentials.clone()),
             Self::Own(own) => own.resolve().await,
+        }
+    }
+
+    /// Where an own source reaches STS; for a system source only the supervisor says it.
+    pub(crate) async fn place(&self) -> Place {
+        match self {
+            Self::Read(_) => Place::default(),
+            Self::Own(own) => own.place().await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Three calls of STS. Region and endpoint come from the supervisor alone.
+//! Three calls of STS. Region and endpoint come from the supervisor, and where it is silent from the caller's own source.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use aws_sdk_sts::{Client, Config};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::cause::Cause;
-use crate::source::DEFAULT_REGION;
+use crate::source::{DEFAULT_REGION, Place};
 
 /// One call with its retries.
 const OPERATION: Duration = Duration::from_secs(10);
@@ -44,8 +44,9 @@ pub(super) struct Caller {
 }
 
 impl Sts {
-    pub(super) fn new(minting: &Minting, credentials: Credentials, http: &SharedHttpClient) -> Self {
-        let region = minting.region.clone().unwrap_or_else(|| DEFAULT_REGION.into());
+    pub(super) fn new(minting: &Minting, place: Place, credentials: Credentials, http: &SharedHttpClient) -> Self {
+        let region = minting.region.clone().or(place.region).unwrap_or_else(|| DEFAULT_REGION.into());
+        let endpoint = minting.sts_endpoint.clone().or(place.endpoint);
         let timeouts = TimeoutConfig::builder()
             .operation_timeout(OPERATION)
             .operation_attempt_timeout(ATTEMPT)
@@ -59,8 +60,7 @@ impl Sts {
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        config.set_endpoint_url(minting.sts_endpoint.clone());
-        let endpoint = minting.sts_endpoint.clone();
+        config.set_endpoint_url(endpoint.clone());
         Self {
             client: Client::from_conf(config.build()),
             endpoint: endpoint.unwrap_or_else(|| format!("STS in {region}")),

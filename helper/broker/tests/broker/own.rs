@@ -63,6 +63,16 @@ fn user(profile: &str) -> String {
 }
 
 #[test]
+fn the_callers_environment_and_profile_say_where_sts_is() {
+    let own = Own::new();
+    let mut silent = own.minting("dev");
+    (silent.sts_endpoint, silent.region) = (None, None);
+    let broker = own.start(&(user("dev") + "region = eu-north-1\n"), silent);
+    broker.minted();
+    assert_eq!(own.actions(), ["GetCallerIdentity", "GetSessionToken"]);
+}
+
+#[test]
 fn keys_of_a_user_never_pass_and_buy_a_session() {
     let own = Own::new();
     let broker = own.start(&user("dev"), own.minting("dev"));
