@@ -1,41 +1,28 @@
 //! The agent's environment and the broker's: built from lists, never filtered from the caller's.
 
-mod table;
-
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use agent_aws_plan::tables::{self, Row, Table};
 use agent_aws_protocol::EnvVar;
 
 use crate::failure::Failure;
 
-/// One row of a table: a name (or, with a final `*`, all names that begin so) and why it is there.
-type Row = (&'static str, &'static str);
-
 /// How a variable of the caller's is looked up.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&OsStr) -> Option<OsString>;
 
-fn matches(row: &str, name: &[u8]) -> bool {
-    match row.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning.as_bytes()),
-        None => name == row.as_bytes(),
-    }
-}
-
-fn listed(rows: &[Row], lookup: Lookup<'_>) -> Vec<EnvVar> {
-    let variable = |(name, _): &Row| {
+fn listed(table: Table, lookup: Lookup<'_>) -> Vec<EnvVar> {
+    let variable = |row: Row| {
+        let name = row.path;
         let value = lookup(OsStr::new(name))?;
-        Some(EnvVar {
-            name: name.as_bytes().to_vec(),
-            value: value.as_bytes().to_vec(),
-        })
+        Some(EnvVar { name: name.as_bytes().to_vec(), value: value.as_bytes().to_vec() })
     };
-    rows.iter().filter_map(variable).collect()
+    table.rows().filter_map(variable).collect()
 }
 
 /// The agent's variables: the list as the caller has them, then `--env`; the last of a name counts.
 pub(crate) fn for_agent(options: &[OsString], lookup: Lookup<'_>) -> Result<Vec<EnvVar>, Failure> {
-    let mut variables = listed(table::AGENT, lookup);
+    let mut variables = listed(tables::AGENT_VARIABLES, lookup);
     for option in options {
         let variable = asked(option, lookup)?;
         variables.retain(|v| v.name != variable.name);
@@ -46,7 +33,7 @@ pub(crate) fn for_agent(options: &[OsString], lookup: Lookup<'_>) -> Result<Vec<
 
 /// What the broker of an own source needs.
 pub(crate) fn for_own_source(lookup: Lookup<'_>) -> Vec<EnvVar> {
-    listed(table::OWN_SOURCE, lookup)
+    listed(tables::OWN_VARIABLES, lookup)
 }
 
 /// `--env NAME` or `--env NAME=VALUE`.
@@ -64,8 +51,8 @@ fn asked(option: &OsStr, lookup: Lookup<'_>) -> Result<EnvVar, Failure> {
             "write --env NAME or --env NAME=VALUE",
         ));
     }
-    if let Some((_, reason)) = table::REFUSED.iter().find(|(row, _)| matches(row, name)) {
-        return Err(Failure::Option(format!("--env {shown} is refused"), reason));
+    if let Some(row) = tables::REFUSED_VARIABLES.find(name) {
+        return Err(Failure::Option(format!("--env {shown} is refused"), row.reason));
     }
     let value = match value {
         Some(value) => value,
@@ -79,10 +66,7 @@ fn asked(option: &OsStr, lookup: Lookup<'_>) -> Result<EnvVar, Failure> {
             }
         },
     };
-    Ok(EnvVar {
-        name: name.to_vec(),
-        value,
-    })
+    Ok(EnvVar { name: name.to_vec(), value })
 }
 
 #[cfg(test)]
@@ -100,10 +84,7 @@ mod tests {
     }
 
     fn names(variables: &[EnvVar]) -> Vec<&str> {
-        variables
-            .iter()
-            .map(|v| std::str::from_utf8(&v.name).unwrap())
-            .collect()
+        variables.iter().map(|v| std::str::from_utf8(&v.name).unwrap()).collect()
     }
 
     #[test]
@@ -125,15 +106,8 @@ mod tests {
     #[test]
     fn env_refuses_credentials_loader_names_unset_and_empty_ones() {
         for option in [
-            "AWS_ACCESS_KEY_ID=AKIA",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_PROFILE=x",
-            "LD_PRELOAD=/tmp/x.so",
-            "AGENT_AWS_FD=9",
-            "HOME=/root",
-            "NOT_SET_ANYWHERE",
-            "=x",
-            "",
+            "AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE=x", "LD_PRELOAD=/tmp/x.so",
+            "AGENT_AWS_FD=9", "HOME=/root", "NOT_SET_ANYWHERE", "=x", "",
         ] {
             assert!(for_agent(&[option.into()], &caller).is_err(), "{option}");
         }
@@ -141,20 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn no_table_names_a_variable_twice_or_without_a_reason() {
-        for rows in [table::AGENT, table::OWN_SOURCE, table::REFUSED] {
-            for (n, (name, reason)) in rows.iter().enumerate() {
-                assert!(!reason.is_empty(), "{name}");
-                assert!(rows.iter().skip(n + 1).all(|(other, _)| other != name), "{name}");
-            }
-        }
-    }
-
-    #[test]
     fn nothing_that_is_refused_by_name_is_on_the_agents_list() {
-        for (name, _) in table::AGENT {
-            let refused = table::REFUSED.iter().any(|(row, _)| matches(row, name.as_bytes()));
-            assert!(!refused, "{name}");
+        for row in tables::AGENT_VARIABLES.rows() {
+            assert!(tables::REFUSED_VARIABLES.find(row.path.as_bytes()).is_none(), "{}", row.path);
         }
     }
 }

@@ -340,8 +340,8 @@ pub(crate) fn check_writable(what: &'static str, path: &Path, caller: &Caller, g
 /// As [`check_writable`], for a path that is only shown.
 pub(crate) fn check_readable(what: &'static str, path: &Path, caller: &Caller) -> Result<(), PlanError> {
     plain(what, path)?;
-    let replaced = ["/", "/proc", "/dev", "/sys", "/run", "/tmp", "/var", "/etc/agent-aws", "/var/log/agent-aws"];
-    let inside = ["/proc", "/dev", "/run/agent-aws", "/etc/agent-aws", "/var/log/agent-aws"];
+    let replaced = ["/", "/sys", "/tmp", "/var"];
+    let inside = ["/proc", "/dev", "/run", "/etc/agent-aws", "/var/log/agent-aws"];
     if replaced.iter().any(|p| path == Path::new(p)) || inside.iter().any(|p| path.starts_with(p)) {
         return Err(PlanError::Never(what, path.into(), "the sandbox has its own, or hides it"));
     }

@@ -35,7 +35,7 @@ pub(crate) fn session_facts(grant: &Grant) -> String {
 }
 
 /// Escapes text for a JSON string: quotes, backslashes, and everything outside printable ASCII.
-fn json_escape(text: &str) -> String {
+pub fn json_escape(text: &str) -> String {
     let mut out = String::new();
     for unit in text.encode_utf16() {
         match u8::try_from(unit).map(char::from) {

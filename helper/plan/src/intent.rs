@@ -119,13 +119,6 @@ pub enum What {
         /// Where it leads.
         to: PathBuf,
     },
-    /// An empty directory, in memory.
-    Directory {
-        /// Its mode.
-        mode: u32,
-        /// Whether the caller owns it.
-        owned: bool,
-    },
     /// Hides a host path that an outer bind shows, if it is there.
     Mask(SourceId),
 }

@@ -13,5 +13,6 @@ pub mod tables;
 
 pub use build::{Grant, PlanError, Wish, home_of, plan};
 pub use environment::{EnvError, check_variable};
+pub use generated::json_escape;
 pub use intent::{Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Variable, What};
 pub use print::explain;

@@ -31,6 +31,10 @@ pub const NEVER_INSIDE: Table = Table(include_str!("../tables/never-inside.tsv")
 /// Below a project: what other programs execute or trust. Read-only where it exists; every directory between it and
 /// the project is pinned by a mount of its own, or `mv .git x` would undo the protection.
 pub const PROJECT_TRUSTED: Table = Table(include_str!("../tables/project-trusted.tsv"));
+/// What the agent gets of the caller's environment.
+pub const AGENT_VARIABLES: Table = Table(include_str!("../tables/agent-variables.tsv"));
+/// What the broker of an own source gets of the caller's environment.
+pub const OWN_VARIABLES: Table = Table(include_str!("../tables/own-variables.tsv"));
 /// Variables that a caller may not hand to the agent: each would let the environment name another identity, or run
 /// something before the command.
 pub const REFUSED_VARIABLES: Table = Table(include_str!("../tables/refused-variables.tsv"));
@@ -42,9 +46,12 @@ impl Table {
         lines.filter_map(|line| line.split_once('\t')).map(|(path, reason)| Row { path, reason })
     }
 
-    /// The row with this path or name.
+    /// The row with this path or name; a row that ends in `*` stands for any rest.
     pub fn find(self, path: &[u8]) -> Option<Row> {
-        self.rows().find(|row| row.path.as_bytes() == path)
+        self.rows().find(|row| match row.path.strip_suffix('*') {
+            Some(beginning) => path.starts_with(beginning.as_bytes()),
+            None => path == row.path.as_bytes(),
+        })
     }
 }
 
@@ -56,7 +63,7 @@ mod tests {
     fn every_line_of_every_table_is_a_comment_or_a_row_with_a_reason() {
         let all = [
             SYSTEM, HIDDEN_SYSTEM, DEVICES, DEVICE_LINKS, SECRET_STORES, NEVER_WRITABLE, NEVER_INSIDE, PROJECT_TRUSTED,
-            REFUSED_VARIABLES,
+            AGENT_VARIABLES, OWN_VARIABLES, REFUSED_VARIABLES,
         ];
         for table in all {
             let lines = table.0.lines().filter(|l| !l.starts_with('#')).count();

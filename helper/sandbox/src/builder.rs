@@ -13,8 +13,6 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, unmount,
 };
 
-use rustix::process::{Gid, Uid};
-
 use crate::error::Failure;
 use crate::namespace::interface_up;
 use crate::op::Op;
@@ -59,7 +57,7 @@ impl Builder {
                 .map_err(|e| Failure::os("making mounts private", Path::new("/"), e)),
             Op::Loopback { door } => interface_up(*door),
             Op::Root { size, mode } => self.new_root(*size, *mode),
-            Op::Directory { path, mode, owned } => self.directory(path, *mode, *owned),
+            Op::Directory { path } => self.directory(path),
             Op::Placeholder { path } => self.create(path, &[], 0o444),
             Op::File { path, content } => self.create(path, content, 0o444),
             Op::Link { path, to } => {
@@ -113,19 +111,9 @@ impl Builder {
         Ok((here, last))
     }
 
-    fn directory(&self, path: &Path, mode: u32, owned: bool) -> Result<(), Failure> {
-        let fail = |e: rustix::io::Errno| Failure::os("making the directory", path, e);
+    fn directory(&self, path: &Path) -> Result<(), Failure> {
         let (parent, name) = self.parent(path)?;
-        let made = enter(&parent, name).map_err(fail)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let made = openat(&made, c".", flags, Mode::empty()).map_err(fail)?;
-        fchmod(&made, Mode::from_raw_mode(mode)).map_err(fail)?;
-        if owned {
-            let (uid, gid) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
-            rustix::fs::fchown(&made, Some(uid), Some(gid)).map_err(|e| Failure::os("owning", path, e))
-        } else {
-            Ok(())
-        }
+        enter(&parent, name).map(drop).map_err(|e| Failure::os("making the directory", path, e))
     }
 
     fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {

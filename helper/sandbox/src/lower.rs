@@ -114,7 +114,6 @@ impl Lowering<'_> {
             }
             What::File { content } => self.ops.push(Op::File { path, content: content.clone() }),
             What::Link { to } => self.ops.push(Op::Link { path, to: to.clone() }),
-            What::Directory { mode, owned } => self.ops.push(Op::Directory { path, mode: *mode, owned: *owned }),
         }
         Ok(())
     }
@@ -144,7 +143,7 @@ impl Lowering<'_> {
             return;
         }
         self.ops.push(match directory {
-            true => Op::Directory { path: path.into(), mode: 0o755, owned: false },
+            true => Op::Directory { path: path.into() },
             false => Op::Placeholder { path: path.into() },
         });
     }

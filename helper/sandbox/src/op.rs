@@ -23,14 +23,10 @@ pub enum Op {
         /// Mode.
         mode: u32,
     },
-    /// A directory, with its parents.
+    /// A directory to mount on, with its parents, mode 0755.
     Directory {
         /// Where.
         path: PathBuf,
-        /// Mode of the last one.
-        mode: u32,
-        /// Whether the caller owns it.
-        owned: bool,
     },
     /// An empty file to mount on, with its parents.
     Placeholder {

@@ -9,9 +9,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use agent_aws_plan::json_escape;
 use agent_aws_protocol::{FailureCode, Refusal};
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::entry::Mode as Power;
 use crate::installation::open_directory_of_root;
@@ -129,17 +132,7 @@ fn syslog() -> Option<Logger<LoggerBackend, Formatter3164>> {
 
 /// `,"name":"value"` with everything outside printable ASCII escaped.
 fn field(out: &mut String, name: &str, value: &dyn Display) {
-    let _ = write!(out, ",\"{name}\":\"");
-    for unit in value.to_string().encode_utf16() {
-        match u8::try_from(unit).map(char::from) {
-            Ok(c @ ('"' | '\\')) => out.extend(['\\', c]),
-            Ok(c) if (' '..='~').contains(&c) => out.push(c),
-            _ => {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        }
-    }
-    out.push('"');
+    let _ = write!(out, ",\"{name}\":\"{}\"", json_escape(&value.to_string()));
 }
 
 /// Seconds since 1970.
@@ -148,25 +141,7 @@ pub(crate) fn now() -> u64 {
 }
 
 fn timestamp() -> String {
-    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_millis());
-    let seconds = now();
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
-/// Days since 1970 to a date of the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -178,12 +153,5 @@ mod tests {
         let mut out = String::new();
         field(&mut out, "command", &"a\n\"\\\u{1b}[31m\u{202e}é");
         assert_eq!(out, r#","command":"a\u000a\"\\\u001b[31m\u202e\u00e9""#);
-    }
-
-    #[test]
-    fn days_become_dates() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(11_016), (2000, 2, 29));
-        assert_eq!(civil(20_777), (2026, 11, 20));
     }
 }

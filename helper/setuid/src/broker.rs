@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use agent_aws_plan::tables::OWN_VARIABLES;
 use agent_aws_protocol::{EnvVar, FailureCode, HelperToBroker, Refusal, RunRequest, SourceCredentials};
 use agent_aws_sandbox::{Failure, Ids, become_permanently, forbid_gaining_unprivileged};
 use nix::sys::signal::SigSet;
@@ -18,15 +19,6 @@ use crate::sys;
 
 /// How long a message that has begun may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Variables that a broker of an own source gets from the caller: where their AWS configuration is, and how to reach
-/// AWS. A broker of a system source gets none.
-const OWN_VARIABLES: &[&str] = &[
-    "HOME", "PATH", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE", "AWS_REGION",
-    "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_USE_FIPS_ENDPOINT",
-    "AWS_USE_DUALSTACK_ENDPOINT", "AWS_STS_REGIONAL_ENDPOINTS", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY",
-    "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy",
-];
 
 /// Starts it and tells it what to mint; minting begins while the sandbox is being made.
 pub(crate) fn start(
@@ -81,7 +73,7 @@ fn source(granting: &Granting) -> Result<Option<OwnedFd>, Refusal> {
 }
 
 fn own_environment(given: &[EnvVar]) -> Vec<CString> {
-    let known = given.iter().filter(|v| OWN_VARIABLES.iter().any(|name| name.as_bytes() == v.name));
+    let known = given.iter().filter(|v| OWN_VARIABLES.find(&v.name).is_some());
     known.filter_map(|v| CString::new([v.name.as_slice(), b"=", v.value.as_slice()].concat()).ok()).collect()
 }
 

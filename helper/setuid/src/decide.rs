@@ -107,7 +107,7 @@ fn granting(
     session: &str,
 ) -> Result<Granting, Refusal> {
     let sandbox = decision.sandbox;
-    let minting = minting(decision, person, session);
+    let minting = minting(decision, person, request, session);
     let region = request.region.clone().or_else(|| minting.region.clone());
     if let Some(region) = &region {
         check_region(region)?;
@@ -137,7 +137,7 @@ fn granting(
     Ok(Granting { grant, minting, source, role })
 }
 
-fn minting(decision: &Decision<'_>, person: &Person, session: &str) -> Minting {
+fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, session: &str) -> Minting {
     let session_name = session_name(&person.caller.login, session);
     match &decision.identity {
         Granted::Policy(identity, source) => {
@@ -164,8 +164,8 @@ fn minting(decision: &Decision<'_>, person: &Person, session: &str) -> Minting {
             source: SourceCredentials::Own { profile: (*profile).to_string() },
             role: None,
             external_id: None,
-            region: None,
-            sts_endpoint: None,
+            region: request.region.clone(),
+            sts_endpoint: own_variable(request, b"AWS_ENDPOINT_URL_STS"),
             lifetime: Lifetime { duration: OWN_DURATION },
             session_name,
             source_identity: None,
@@ -176,6 +176,12 @@ fn minting(decision: &Decision<'_>, person: &Person, session: &str) -> Minting {
             may_assume: vec!["arn:aws:iam::*:role/*".into()],
         },
     }
+}
+
+/// What the caller's environment says to the broker of an own source.
+fn own_variable(request: &RunRequest, name: &[u8]) -> Option<String> {
+    let given = request.own.environment.iter().find(|v| v.name == name)?;
+    String::from_utf8(given.value.clone()).ok()
 }
 
 /// Session tags of attribution = "full".

@@ -1,12 +1,12 @@
 //! Our own files: the helper itself and the programs beside it, by descriptor.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use agent_aws_protocol::Refusal;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, openat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 
 use crate::refusal::installation;
 
@@ -106,27 +106,9 @@ impl Installation {
         Ok(program)
     }
 
-    /// Words about the installation, for `doctor`.
-    pub(crate) fn report(&self) -> Vec<String> {
-        let nosuid =
-            rustix::fs::fstatvfs(self.directory.as_fd()).is_ok_and(|s| s.f_flag.contains(StatVfsMountFlags::NOSUID));
-        let line = |state: &str, what: &str, detail: String| format!("{state}\t{what}\t{detail}\n");
-        let mut lines = vec![match &self.fault {
-            None => line("ok", "helper", format!("{} (setuid: {})", self.path.display(), self.setuid)),
-            Some(fault) if self.setuid => line("fail", "helper", fault.clone()),
-            Some(_) => line("warn", "helper", "without the setuid bit: policy is advisory, own sources only".into()),
-        }];
-        if nosuid {
-            lines.push(line("warn", "helper", "its file system is mounted nosuid".into()));
-        }
-        for name in ["agent-aws-init", "agent-aws-broker", "agent-aws-credentials"] {
-            let found = self.program(name).err().map(|r| r.text);
-            lines.push(match found {
-                None => line("ok", name, "present".into()),
-                Some(text) => line("fail", name, text),
-            });
-        }
-        lines
+    /// What is wrong with it where root depends on it, for `doctor`.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref().filter(|_| self.setuid)
     }
 }
 

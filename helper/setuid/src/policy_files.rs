@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use agent_aws_policy::{DEFAULT_POLICY, MAX_FILE_BYTES, Policy, SourceFile};
+use agent_aws_policy::{DEFAULT_POLICY, MAX_FILE_BYTES, MAX_FILES, Policy, SourceFile};
 use agent_aws_protocol::{FailureCode, Refusal};
 use rustix::fs::{Dir, Mode, OFlags, openat};
 
@@ -16,8 +16,6 @@ use crate::refusal::advise;
 
 /// Where policy lives.
 const DIRECTORY: &str = "/etc/agent-aws";
-/// The most files in policy.d.
-const MOST_FILES: usize = 100;
 
 /// Where policy is read from, now and at every renewal.
 #[derive(Debug)]
@@ -85,8 +83,8 @@ fn names(directory: &OwnedFd) -> Result<Vec<OsString>, Refusal> {
             found.push(name);
         }
     }
-    if found.len() > MOST_FILES {
-        return Err(broken(&format!("{DIRECTORY}/policy.d: more than {MOST_FILES} files")));
+    if found.len() >= MAX_FILES {
+        return Err(broken(&format!("{DIRECTORY}/policy.d: {MAX_FILES} files or more")));
     }
     found.sort();
     Ok(found)

@@ -103,9 +103,9 @@ pub(crate) fn policy(entered: &Entered, cli: &Channel, question: &PolicyQuestion
 
 /// `agent-aws doctor`, the side that only the helper can see.
 pub(crate) fn doctor(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
-    let mut lines = entered.installation.report();
     let mode = if entered.mode.is_privileged() { "setuid: policy binds" } else { "unprivileged: policy is advisory" };
-    lines.push(format!("ok\tmode\t{mode}\n"));
+    let mut lines = vec![format!("ok\tmode\t{mode}\n")];
+    lines.extend(entered.installation.fault().map(|fault| format!("fail\tinstallation\t{fault}\n")));
     let check = |what: &str, result: Result<(), Refusal>| match result {
         Ok(()) => format!("ok\t{what}\tvalid\n"),
         Err(refusal) => format!("fail\t{what}\t{}\n", refusal.text.escape_debug()),

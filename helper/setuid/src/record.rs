@@ -69,7 +69,9 @@ impl Records {
 
     /// Writes our record and locks it.
     pub(crate) fn begin(&self, row: &SessionRow) -> Result<Record, Refusal> {
-        let mine = self.all()?.into_iter().filter(|c| c.row.uid == row.uid).count();
+        // Between making a record and locking it, it would look like one that a death left over.
+        flock(&self.directory, FlockOperation::LockExclusive).map_err(fail)?;
+        let mine = self.swept()?.into_iter().filter(|c| c.row.uid == row.uid).count();
         if mine >= MOST_SESSIONS {
             let text = format!("you have {mine} sessions running, which is as many as one user may have");
             return Err(refuse(FailureCode::BadRequest, text));
@@ -81,6 +83,7 @@ impl Records {
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(fail)?;
         let mut writer = std::fs::File::from(file);
         writer.write_all(&bytes).map_err(fail)?;
+        flock(&self.directory, FlockOperation::Unlock).map_err(fail)?;
         let directory = self.directory.try_clone().map_err(fail)?;
         Ok(Record { directory, name: row.id.clone(), _lock: writer.into() })
     }
@@ -106,6 +109,13 @@ impl Records {
     }
 
     fn all(&self) -> Result<Vec<Content>, Refusal> {
+        flock(&self.directory, FlockOperation::LockExclusive).map_err(fail)?;
+        let all = self.swept();
+        flock(&self.directory, FlockOperation::Unlock).map_err(fail)?;
+        all
+    }
+
+    fn swept(&self) -> Result<Vec<Content>, Refusal> {
         let mut found = Vec::new();
         for entry in Dir::read_from(&self.directory).map_err(fail)? {
             let entry = entry.map_err(fail)?;

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_aws_plan::{Access, Grant, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, What};
+use agent_aws_plan::{Access, Grant, Kind, Opener, Origin, Plan, Source, SourceId, What};
 use agent_aws_policy::Network;
 use agent_aws_protocol::{Channel, FailureCode, Refusal};
 use agent_aws_sandbox as linux;
@@ -221,7 +221,7 @@ fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
 fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
     let child = Child::start(None, OPENING, |socket| {
         let channel = Channel::new(socket, OPENING);
-        match become_permanently(caller).and_then(|()| tell_opened(plan, &channel)) {
+        match linux::become_permanently(caller).and_then(|()| tell_opened(plan, &channel)) {
             Ok(()) => 0,
             Err(e) => {
                 let _ = channel.send(&Found::Failed(e.to_string()));
@@ -231,10 +231,6 @@ fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
     });
     let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
     receive_opened(plan, &child)
-}
-
-fn become_permanently(caller: &Ids) -> Result<(), Failure> {
-    linux::become_permanently(caller)
 }
 
 fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {
@@ -281,13 +277,9 @@ fn make_mount_points(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
             continue;
         };
         let file = linux::kind_of(what.as_fd())? == Kind::File;
-        make_one(home, point, file)?;
+        linux::prepare_mount_point(home.as_fd(), point, file)?;
     }
     Ok(())
-}
-
-fn make_one(home: &OwnedFd, point: &MountPoint, file: bool) -> Result<(), Failure> {
-    linux::prepare_mount_point(home.as_fd(), point, file)
 }
 
 /// In the new namespaces. Returns only with what kept it from becoming init.

@@ -19,10 +19,8 @@ use crate::refusal::{advise, broken, refuse};
 use crate::renew::Renewal;
 use crate::sandbox::Sandbox;
 
-/// How long the first mint may take.
-const FIRST_MINT: Duration = Duration::from_secs(60);
-/// How long the agent's process and the terminal may take.
-const LAUNCH: Duration = Duration::from_secs(20);
+/// How long it may take until the agent begins: its process, the first credentials, the terminal.
+const START: Duration = Duration::from_secs(30);
 /// Number of the capability in the agent: at least 100, or node drops it.
 pub(crate) const DOOR: i32 = 100;
 
@@ -48,6 +46,8 @@ pub(crate) struct Session {
     state: state::State,
     group: Option<i32>,
     minted: bool,
+    /// Why the last mint failed.
+    cause: Option<String>,
     since: Instant,
 }
 
@@ -106,7 +106,7 @@ impl Session {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let stop = SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))?;
         let (state, since) = (state::State::Starting, Instant::now());
-        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, since })
+        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, cause: None, since })
     }
 
     /// Until the end.
@@ -155,11 +155,7 @@ impl Session {
     }
 
     fn wait_for_something(&self) -> Result<Ready, Refusal> {
-        let limit = match self.state {
-            state::State::Running => None,
-            _ if self.group.is_some() && self.parts.wait && !self.minted => Some(FIRST_MINT),
-            _ => Some(FIRST_MINT + LAUNCH),
-        };
+        let limit = (self.state != state::State::Running).then_some(START);
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
         let timeout = left
             .map(|d| Timespec { tv_sec: i64::try_from(d.as_secs()).unwrap_or(1), tv_nsec: d.subsec_nanos().into() });
@@ -172,8 +168,8 @@ impl Session {
         ];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(0) => {
-                let what = if self.group.is_some() { "the first credentials" } else { "the agent's process" };
-                return Err(refuse(FailureCode::Credentials, format_args!("waiting for {what} took too long")));
+                let cause = self.cause.as_deref().unwrap_or("waiting for them took too long");
+                return Err(self.no_credentials(cause));
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(refuse(FailureCode::Kernel, format_args!("poll: {e}"))),
@@ -263,15 +259,19 @@ impl Session {
             BrokerToHelper::Failed { cause, retry } => {
                 let event = if self.minted { "refresh-failure" } else { "issue-failure" };
                 self.audit.record(event, &[("cause", &cause)])?;
-                if self.parts.wait && !self.minted {
-                    let text = format!("no credentials for `{}`: {cause}", self.parts.started.identity);
-                    let advice = "`--no-wait` starts the agent all the same";
-                    return Err(advise(FailureCode::Credentials, text, if retry.is_some() { advice } else { "" }));
+                if self.parts.wait && !self.minted && retry.is_none() {
+                    return Err(self.no_credentials(&cause));
                 }
+                self.cause = Some(cause);
                 Ok(())
             }
             BrokerToHelper::Renew => self.renew(),
         }
+    }
+
+    fn no_credentials(&self, cause: &str) -> Refusal {
+        let text = format!("no credentials for `{}`: {cause}", self.parts.started.identity);
+        advise(FailureCode::Credentials, text, "`--no-wait` starts the agent without them")
     }
 
     fn renew(&mut self) -> Result<(), Refusal> {
