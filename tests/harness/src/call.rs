@@ -114,22 +114,13 @@ impl Call {
         } else {
             Command::new(&self.program)
         };
-        command
-            .args(&self.arguments)
-            .env_clear()
-            .envs(&self.environment)
-            .current_dir(&self.directory);
+        command.args(&self.arguments).env_clear().envs(&self.environment).current_dir(&self.directory);
         command
     }
 
     /// Starts it; standard output and error are to be read from the child.
     pub fn spawn(&self) -> Child {
-        let child = self
-            .command()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
+        let child = self.command().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|e| panic!("{}: {e}", self.program.display()));
         // What it does not read it does not need: a closed pipe is no failure.
         let _ = child.stdin.take().map(|mut pipe| pipe.write_all(&self.stdin));
@@ -154,11 +145,7 @@ impl Call {
         });
         // Readers end when the last process that holds the pipe does. One that a session left keeps them.
         let text = |reader: Reader| reader.recv_timeout(Duration::from_secs(10)).unwrap_or_default();
-        let output = Output {
-            status,
-            stdout: text(stdout),
-            stderr: text(stderr),
-        };
+        let output = Output { status, stdout: text(stdout), stderr: text(stderr) };
         assert!(ended.is_some(), "not within {} s: {self:?}\n{output}", limit.as_secs());
         output
     }
@@ -179,9 +166,7 @@ fn read_all(pipe: Option<impl std::io::Read + Send + 'static>) -> Reader {
 impl Output {
     /// Exit status as a shell shows it.
     pub fn code(&self) -> i32 {
-        self.status
-            .code()
-            .unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
+        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
     }
 
     /// Panics with everything that was said if it did not end with this status.

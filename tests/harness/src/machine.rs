@@ -46,10 +46,7 @@ impl Machine {
     /// Inside a world, or as an ordinary user.
     pub fn new(mode: Mode) -> Self {
         let stage = Stage::find().unwrap_or_else(|why| panic!("{why}"));
-        let scratch = tempfile::Builder::new()
-            .prefix("agent-aws-test-")
-            .tempdir()
-            .expect("a temporary directory");
+        let scratch = tempfile::Builder::new().prefix("agent-aws-test-").tempdir().expect("a temporary directory");
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).expect("a temporary directory");
         Self { mode, stage, scratch }
     }
@@ -134,11 +131,7 @@ impl Machine {
 
     /// Writes a file of root's, like policy; only in a private world.
     pub fn root_file(&self, path: &Path, mode: u32, content: impl AsRef<[u8]>) {
-        assert!(
-            self.is_private(),
-            "{} is not to be touched outside a private world",
-            path.display()
-        );
+        assert!(self.is_private(), "{} is not to be touched outside a private world", path.display());
         let new = path.with_extension("new");
         let written = fs::write(&new, content)
             .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(mode)))

@@ -78,14 +78,8 @@ fn bind(from: &Path, to: &Path) -> Result<()> {
 
 fn memory(at: &Path, mode: u32) -> Result<()> {
     let options = format!("mode={mode:o}");
-    mount(
-        Some("agent-aws-test"),
-        at,
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some(options.as_str()),
-    )
-    .map_err(why(format!("tmpfs on {}", at.display())))
+    mount(Some("agent-aws-test"), at, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))
+        .map_err(why(format!("tmpfs on {}", at.display())))
 }
 
 fn directory(path: &Path, mode: u32) -> Result<()> {
@@ -97,10 +91,7 @@ fn directory(path: &Path, mode: u32) -> Result<()> {
 fn layer(stage: &Stage, scratch: &Path, below: &str, installed: Installed) -> Result<()> {
     let host = Path::new("/").join(below);
     let name = below.replace('/', "-");
-    let (upper, work) = (
-        scratch.join(format!("{name}.upper")),
-        scratch.join(format!("{name}.work")),
-    );
+    let (upper, work) = (scratch.join(format!("{name}.upper")), scratch.join(format!("{name}.work")));
     directory(&upper, 0o755)?;
     directory(&work, 0o755)?;
     let over = match installed {
@@ -109,18 +100,7 @@ fn layer(stage: &Stage, scratch: &Path, below: &str, installed: Installed) -> Re
         Installed::Nothing => None,
     };
     let lower: Vec<String> = over.iter().chain([&host]).map(|p| p.display().to_string()).collect();
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
-        lower.join(":"),
-        upper.display(),
-        work.display()
-    );
-    mount(
-        Some("agent-aws-test"),
-        &host,
-        Some("overlay"),
-        MsFlags::empty(),
-        Some(options.as_str()),
-    )
-    .map_err(why(format!("a layer over {}", host.display())))
+    let options = format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), upper.display(), work.display());
+    mount(Some("agent-aws-test"), &host, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+        .map_err(why(format!("a layer over {}", host.display())))
 }

@@ -20,10 +20,8 @@ pub struct Process {
 /// All that can be seen. In a private world as root that is every process of this trial, and pid 1.
 pub fn processes() -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("/proc");
-    let mut found: Vec<Process> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(look)
-        .collect();
+    let mut found: Vec<Process> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter_map(look).collect();
     found.sort_by_key(|p| p.pid);
     found
 }
@@ -33,11 +31,8 @@ fn look(pid: i32) -> Option<Process> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<String> = command
-        .split(|b| *b == 0)
-        .filter(|w| !w.is_empty())
-        .map(|w| String::from_utf8_lossy(w).into_owned())
-        .collect();
+    let words: Vec<String> =
+        command.split(|b| *b == 0).filter(|w| !w.is_empty()).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
     Some(Process {
         pid,
         parent: field("PPid:")?.parse().ok()?,

@@ -147,11 +147,7 @@ sandbox = "standard"
 
     /// `agent-aws run` as Alice with the identity of this mode.
     pub fn run(&self, options: &[&str], command: &[&str]) -> Call {
-        self.agent_aws(&["run"])
-            .args(&self.identity())
-            .args(options)
-            .arg("--")
-            .args(command)
+        self.agent_aws(&["run"]).args(&self.identity()).args(options).arg("--").args(command)
     }
 
     /// Replaces the faults of the STS: the JSON that its control interface takes. `{}` ends them.

@@ -38,59 +38,37 @@ pub struct Case {
 impl Case {
     /// In both modes. The name reads as a claim.
     pub const fn new(name: &'static str, test: fn(Mode)) -> Self {
-        Self {
-            name,
-            test,
-            modes: &[Mode::Setuid, Mode::Unprivileged],
-            needs_root: false,
-            limit: LIMIT,
-            ignored: None,
-        }
+        Self { name, test, modes: &[Mode::Setuid, Mode::Unprivileged], needs_root: false, limit: LIMIT, ignored: None }
     }
 
     /// Only with the setuid bit.
     #[must_use]
     pub const fn setuid(self) -> Self {
-        Self {
-            modes: &[Mode::Setuid],
-            ..self
-        }
+        Self { modes: &[Mode::Setuid], ..self }
     }
 
     /// Only without the setuid bit.
     #[must_use]
     pub const fn unprivileged(self) -> Self {
-        Self {
-            modes: &[Mode::Unprivileged],
-            ..self
-        }
+        Self { modes: &[Mode::Unprivileged], ..self }
     }
 
     /// Needs a private world: other users, policy, or something broken.
     #[must_use]
     pub const fn private(self) -> Self {
-        Self {
-            needs_root: true,
-            ..self
-        }
+        Self { needs_root: true, ..self }
     }
 
     /// May take so long.
     #[must_use]
     pub const fn limit(self, seconds: u64) -> Self {
-        Self {
-            limit: Duration::from_secs(seconds),
-            ..self
-        }
+        Self { limit: Duration::from_secs(seconds), ..self }
     }
 
     /// Is not run; the reason is printed.
     #[must_use]
     pub const fn ignored(self, reason: &'static str) -> Self {
-        Self {
-            ignored: Some(reason),
-            ..self
-        }
+        Self { ignored: Some(reason), ..self }
     }
 
     fn label(&self, mode: Mode) -> String {
@@ -135,10 +113,7 @@ pub fn suite(cases: &'static [Case]) -> ExitCode {
 fn outside(again: &Again, case: &Case, mode: Mode) -> Result<(), Failed> {
     let mut said = tempfile::tempfile()?;
     let mut command = again.command(&case.label(mode));
-    command
-        .stdin(Stdio::null())
-        .stdout(said.try_clone()?)
-        .stderr(said.try_clone()?);
+    command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said.try_clone()?);
     let end = again.run(&mut command, case.limit);
     if end == End::Status(0) {
         return Ok(());

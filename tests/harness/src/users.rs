@@ -29,24 +29,14 @@ impl User {
     pub(crate) fn of_world(name: &str) -> Self {
         let known = PEOPLE.iter().find(|(n, _)| *n == name);
         let (_, uid) = known.unwrap_or_else(|| panic!("`{name}` is none of the test users"));
-        Self {
-            name: name.into(),
-            uid: *uid,
-            gid: *uid,
-            home: Path::new("/home").join(name),
-        }
+        Self { name: name.into(), uid: *uid, gid: *uid, home: Path::new("/home").join(name) }
     }
 
     /// Whoever runs the tests.
     pub(crate) fn ourselves() -> Self {
         let entry = nix::unistd::User::from_uid(Uid::current()).ok().flatten();
         let entry = entry.expect("the user database knows who runs the tests");
-        Self {
-            name: entry.name,
-            uid: Uid::current().as_raw(),
-            gid: Gid::current().as_raw(),
-            home: entry.dir,
-        }
+        Self { name: entry.name, uid: Uid::current().as_raw(), gid: Gid::current().as_raw(), home: entry.dir }
     }
 }
 

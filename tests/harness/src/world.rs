@@ -60,11 +60,7 @@ pub fn enter() -> Entered {
 impl Again {
     /// This program again, in a world of its own if we are root; the same arguments and descriptors.
     pub fn command(&self, label: &str) -> Command {
-        let step = if Uid::effective().is_root() {
-            "outside"
-        } else {
-            "inside"
-        };
+        let step = if Uid::effective().is_root() { "outside" } else { "inside" };
         ourselves(step, label)
     }
 
@@ -88,7 +84,8 @@ fn ourselves(step: &str, label: &str) -> Command {
     let program = std::env::current_exe().expect("the path of this program");
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let mut command = Command::new(program);
-    command.args(arguments).env(VARIABLE, format!("{step}:{label}"));
+    // A backtrace of the harness tells nothing about the product.
+    command.args(arguments).env(VARIABLE, format!("{step}:{label}")).env("RUST_BACKTRACE", "0");
     command
 }
 
@@ -123,9 +120,7 @@ fn first(label: &str) -> ! {
     if let Err(why) = made {
         fail(&why);
     }
-    let child = ourselves("inside", label)
-        .spawn()
-        .unwrap_or_else(|e| fail(&e.to_string()));
+    let child = ourselves("inside", label).spawn().unwrap_or_else(|e| fail(&e.to_string()));
     let ours = i32::try_from(child.id()).unwrap_or_default();
     loop {
         match waitpid(None, None) {

@@ -7,15 +7,7 @@ use crate::shell::{self, Outcome};
 /// Form, lints, and licences and advisories where the tool for it is installed.
 pub(crate) fn check(_root: &Path) -> Outcome {
     shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
-    shell::run(&mut shell::cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
+    shell::run(&mut shell::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
     if shell::find("cargo-deny").is_none() {
         println!("cargo-deny is not installed: licences, bans and advisories were not checked");
         return Ok(());

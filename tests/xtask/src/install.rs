@@ -26,11 +26,7 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            destdir: PathBuf::new(),
-            prefix: "/usr/local".into(),
-            setuid: true,
-        }
+        Self { destdir: PathBuf::new(), prefix: "/usr/local".into(), setuid: true }
     }
 }
 
@@ -120,11 +116,7 @@ fn file(from: &Path, to: &Path, mode: u32) -> Outcome {
 /// A new file with this mode. The setuid bit comes last, when owner and content are what they should be.
 fn write(from: &Path, new: &Path, mode: u32) -> std::io::Result<()> {
     let mut source = fs::File::open(from)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(new)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
     std::io::copy(&mut source, &mut file)?;
     if shell::is_root() {
         chown(new, Some(0), Some(0))?;
@@ -141,21 +133,10 @@ fn system_user(name: &str) -> Outcome {
     }
     println!("system user {name}");
     if shell::find("useradd").is_some() {
-        let group: &[&str] = if is_there("group") {
-            &["--gid", name]
-        } else {
-            &["--user-group"]
-        };
+        let group: &[&str] = if is_there("group") { &["--gid", name] } else { &["--user-group"] };
         let mut useradd = Command::new("useradd");
         useradd
-            .args([
-                "--system",
-                "--no-create-home",
-                "--home-dir",
-                "/",
-                "--shell",
-                "/usr/sbin/nologin",
-            ])
+            .args(["--system", "--no-create-home", "--home-dir", "/", "--shell", "/usr/sbin/nologin"])
             .args(["--comment", "agent-aws"])
             .args(group)
             .arg(name);

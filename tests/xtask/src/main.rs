@@ -49,12 +49,8 @@ fn install_options(words: &[String]) -> Result<install::Options, Failure> {
     let mut options = install::Options::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let mut value = || {
-            words
-                .next()
-                .map(PathBuf::from)
-                .ok_or_else(|| Failure::new(format!("{word} needs a directory")))
-        };
+        let mut value =
+            || words.next().map(PathBuf::from).ok_or_else(|| Failure::new(format!("{word} needs a directory")));
         match word.as_str() {
             "--destdir" => options.destdir = value()?,
             "--prefix" => options.prefix = value()?,
@@ -64,9 +60,6 @@ fn install_options(words: &[String]) -> Result<install::Options, Failure> {
     }
     match options.prefix.is_absolute() {
         true => Ok(options),
-        false => Err(Failure::new(format!(
-            "the prefix {} is not absolute",
-            options.prefix.display()
-        ))),
+        false => Err(Failure::new(format!("the prefix {} is not absolute", options.prefix.display()))),
     }
 }

@@ -32,10 +32,8 @@ pub(crate) fn place(root: &Path) -> PathBuf {
 pub(crate) fn get(root: &Path) {
     let place = place(root);
     let mut missing = programs();
-    let tries: [(&str, Outcome); 2] = [
-        ("Python clients", python(root, &place.join("venv"))),
-        ("JavaScript client", javascript(&place.join("npm"))),
-    ];
+    let tries: [(&str, Outcome); 2] =
+        [("Python clients", python(root, &place.join("venv"))), ("JavaScript client", javascript(&place.join("npm")))];
     for (what, outcome) in tries {
         missing.extend(outcome.err().map(|why| format!("{what}: {why}")));
     }
@@ -46,9 +44,7 @@ pub(crate) fn get(root: &Path) {
 
 /// In the system's directories only: a version manager's shims are not there for other users.
 fn in_system(program: &str) -> bool {
-    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
-        .iter()
-        .any(|d| Path::new(d).join(program).is_file())
+    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].iter().any(|d| Path::new(d).join(program).is_file())
 }
 
 fn programs() -> Vec<String> {
@@ -67,9 +63,7 @@ fn programs() -> Vec<String> {
             println!("{why}");
         }
     }
-    absent()
-        .map(|(program, package, why)| format!("{program} ({package}): {why}"))
-        .collect()
+    absent().map(|(program, package, why)| format!("{program} ({package}): {why}")).collect()
 }
 
 fn has_ensurepip() -> bool {
@@ -105,10 +99,7 @@ fn python(root: &Path, venv: &Path) -> Outcome {
     let _ = fs::remove_dir_all(venv);
     shell::run(Command::new("/usr/bin/python3").args(["-m", "venv"]).arg(venv))?;
     let mut pip = Command::new(venv.join("bin/pip"));
-    shell::run(
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(&file),
-    )?;
+    shell::run(pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&file))?;
     made(venv, &recipe)
 }
 
@@ -119,9 +110,7 @@ fn javascript(place: &Path) -> Outcome {
     println!("npm install {JAVASCRIPT}");
     fs::create_dir_all(place).map_err(Failure::on(place.display()))?;
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
-        .arg(place)
-        .arg(JAVASCRIPT);
+    npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(place).arg(JAVASCRIPT);
     shell::run(&mut npm)?;
     made(place, JAVASCRIPT)
 }

@@ -30,12 +30,7 @@ pub(crate) const PRODUCTS: &[Product] = &[
 ];
 
 const fn product(name: &'static str, is_static: bool, directory: &'static str, mode: u32) -> Product {
-    Product {
-        name,
-        is_static,
-        directory,
-        mode,
-    }
+    Product { name, is_static, directory, mode }
 }
 
 impl Product {
@@ -51,9 +46,7 @@ impl Product {
         if self.is_static {
             // With --target the flags are the program's only, and what it shares with the others is not rebuilt.
             let given = std::env::var("RUSTFLAGS").unwrap_or_default();
-            cargo
-                .args(["--target", host()])
-                .env("RUSTFLAGS", format!("{given} -C target-feature=+crt-static").trim());
+            cargo.args(["--target", host()]).env("RUSTFLAGS", format!("{given} -C target-feature=+crt-static").trim());
         }
         shell::run(&mut cargo)
     }

@@ -75,11 +75,7 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
 
 /// Runs it and returns its standard output, if it succeeds.
 pub(crate) fn ask(command: &mut Command) -> Result<String, Failure> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .map_err(Failure::on(line(command)))?;
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().map_err(Failure::on(line(command)))?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         false => Err(Failure::new(format!("{}: {}", line(command), output.status))),
@@ -88,11 +84,7 @@ pub(crate) fn ask(command: &mut Command) -> Result<String, Failure> {
 
 /// Runs it, shows its standard output line by line and gives each line to `each`. Whether it succeeded.
 pub(crate) fn watch(command: &mut Command, mut each: impl FnMut(&str)) -> Result<bool, Failure> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(Failure::on(line(command)))?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(Failure::on(line(command)))?;
     let stdout = child.stdout.take().ok_or_else(|| Failure::new("no pipe"))?;
     let mut ours = std::io::stdout().lock();
     for text in BufReader::new(stdout).split(b'\n') {
@@ -120,10 +112,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self {
-            started: Instant::now(),
-            parts: Vec::new(),
-        }
+        Self { started: Instant::now(), parts: Vec::new() }
     }
 
     /// Does one part and remembers its time.

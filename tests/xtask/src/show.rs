@@ -19,11 +19,7 @@ fn start(root: &Path, program: &str, more: &[String]) -> Outcome {
     shell::run(&mut shell::cargo(&["build", "--locked", "-p", program]))?;
     stage::build_and_set(root)?;
     let mut command = Command::new(shell::target_dir(root).join("debug").join(program));
-    let status = command
-        .args(more)
-        .env(stage::VARIABLE, stage::place(root))
-        .status()
-        .map_err(Failure::on(program))?;
+    let status = command.args(more).env(stage::VARIABLE, stage::place(root)).status().map_err(Failure::on(program))?;
     match status.success() {
         true => Ok(()),
         false => Err(Failure::new(format!("{program}: {status}"))),

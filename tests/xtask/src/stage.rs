@@ -33,19 +33,9 @@ pub(crate) fn set(root: &Path) -> Outcome {
     fs::set_permissions(&place, fs::Permissions::from_mode(0o700)).map_err(failed())?;
     if shell::is_root() {
         let destdir = place.join("setuid");
-        install::install(
-            root,
-            &Options {
-                destdir,
-                ..Options::default()
-            },
-        )?;
+        install::install(root, &Options { destdir, ..Options::default() })?;
     }
-    let user = Options {
-        destdir: place.join("user"),
-        prefix: "/opt/agent-aws-user".into(),
-        setuid: false,
-    };
+    let user = Options { destdir: place.join("user"), prefix: "/opt/agent-aws-user".into(), setuid: false };
     install::install(root, &user)?;
     tools(root, &place.join("tools"))?;
     let deps = needs::place(root);
@@ -56,13 +46,7 @@ pub(crate) fn set(root: &Path) -> Outcome {
 }
 
 fn tools(root: &Path, place: &Path) -> Outcome {
-    shell::run(&mut shell::cargo(&[
-        "build",
-        "--locked",
-        "-p",
-        "agent-aws-harness",
-        "--bins",
-    ]))?;
+    shell::run(&mut shell::cargo(&["build", "--locked", "-p", "agent-aws-harness", "--bins"]))?;
     for tool in TOOLS {
         let built = shell::target_dir(root).join("debug").join(tool);
         fs::copy(&built, place.join(tool)).map_err(Failure::on(built.display()))?;

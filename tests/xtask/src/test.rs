@@ -24,12 +24,7 @@ pub(crate) fn test(root: &Path, wanted: &[String]) -> Outcome {
     }
     let does = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
     let (clock, tally) = (Clock::start(), Tally::default());
-    let mut run = Run {
-        root,
-        clock,
-        tally,
-        broken: Vec::new(),
-    };
+    let mut run = Run { root, clock, tally, broken: Vec::new() };
     if does("unit") {
         run.unit();
     }
@@ -54,10 +49,7 @@ impl Run<'_> {
     /// Everything that needs no installation. In the dev profile: with the release profile's link-time optimisation,
     /// each of the test programs would take as long to link as a product.
     fn unit(&mut self) {
-        self.suite(
-            "unit",
-            &["--workspace", "--exclude", END_TO_END, "--exclude", "agent-aws-budgets"],
-        );
+        self.suite("unit", &["--workspace", "--exclude", END_TO_END, "--exclude", "agent-aws-budgets"]);
     }
 
     /// The installed products, each trial in a world of its own.
@@ -82,17 +74,14 @@ impl Run<'_> {
         let mut command: Command = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
         command.args(selection).env(stage::VARIABLE, stage::place(self.root));
         let mut tally = Tally::default();
-        let ended = self
-            .clock
-            .part(name, || shell::watch(&mut command, |line| tally.add_line(line)));
+        let ended = self.clock.part(name, || shell::watch(&mut command, |line| tally.add_line(line)));
         self.tally += tally;
         match ended {
             Ok(true) => {}
             // A test program that could not be built or crashed has no failed test to count.
             Ok(false) if tally.failed == 0 => {
                 self.tally.failed += 1;
-                self.broken
-                    .push(format!("{name}: it did not build, or ended without its closing line"));
+                self.broken.push(format!("{name}: it did not build, or ended without its closing line"));
             }
             Ok(false) => self.broken.push(name.into()),
             Err(why) => {

@@ -43,10 +43,7 @@ fn credentials(profile: &str) -> Fallible<Credentials> {
     let text = std::fs::read_to_string(&config).map_err(|e| format!("{config}: {e}"))?;
     let program =
         setting(&text, profile).ok_or_else(|| format!("{config}: AWS profile {profile}: no credential_process"))?;
-    let output = Command::new("/bin/sh")
-        .args(["-c", &program])
-        .stderr(Stdio::inherit())
-        .output()?;
+    let output = Command::new("/bin/sh").args(["-c", &program]).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(format!("{program}: {}", output.status).into());
     }
@@ -55,26 +52,15 @@ fn credentials(profile: &str) -> Fallible<Credentials> {
     let (Some(key), Some(secret)) = (member("AccessKeyId"), member("SecretAccessKey")) else {
         return Err(format!("{program}: no credentials in its answer").into());
     };
-    Ok(Credentials::new(
-        key,
-        secret,
-        member("SessionToken"),
-        None,
-        "credential_process",
-    ))
+    Ok(Credentials::new(key, secret, member("SessionToken"), None, "credential_process"))
 }
 
 fn setting(config: &str, profile: &str) -> Option<String> {
     let headers = [format!("[{profile}]"), format!("[profile {profile}]")];
-    let mut lines = config
-        .lines()
-        .skip_while(|line| !headers.iter().any(|h| h == line.trim()))
-        .skip(1);
+    let mut lines = config.lines().skip_while(|line| !headers.iter().any(|h| h == line.trim())).skip(1);
     let section = lines.by_ref().take_while(|line| !line.trim().starts_with('['));
     let mut pairs = section.filter_map(|line| line.split_once('='));
-    pairs
-        .find(|(name, _)| name.trim() == "credential_process")
-        .map(|(_, value)| value.trim().to_owned())
+    pairs.find(|(name, _)| name.trim() == "credential_process").map(|(_, value)| value.trim().to_owned())
 }
 
 fn who(url: &str, credentials: &Credentials) -> Fallible<String> {
@@ -88,10 +74,7 @@ fn who(url: &str, credentials: &Credentials) -> Fallible<String> {
         .settings(SigningSettings::default())
         .build()?
         .into();
-    let mut headers = vec![
-        ("host".to_owned(), address.to_owned()),
-        ("content-type".to_owned(), FORM.to_owned()),
-    ];
+    let mut headers = vec![("host".to_owned(), address.to_owned()), ("content-type".to_owned(), FORM.to_owned())];
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let request = SignableRequest::new("POST", format!("{url}/"), pairs, SignableBody::Bytes(BODY.as_bytes()))?;
     let (instructions, _) = sign(request, &params)?.into_parts();
@@ -116,10 +99,7 @@ fn post(address: &str, headers: &[(String, String)]) -> Fallible<String> {
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
-    request.push_str(&format!(
-        "content-length: {}\r\nconnection: close\r\n\r\n{BODY}",
-        BODY.len()
-    ));
+    request.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n{BODY}", BODY.len()));
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
