@@ -44,11 +44,16 @@ pub const DEFAULT_POLICY: &str = include_str!("default-policy.toml");
 /// A checked policy: every reference in it leads somewhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    sources: Vec<Source>,
-    identities: Vec<Identity>,
-    sandboxes: Vec<Sandbox>,
-    allows: Vec<Rule>,
-    denies: Vec<Rule>,
+    /// Where credentials come from, in the order of the files.
+    pub sources: Vec<Source>,
+    /// The identities of this policy, in the order of the files. `own` ones are not among them.
+    pub identities: Vec<Identity>,
+    /// The sandboxes, in the order of the files.
+    pub sandboxes: Vec<Sandbox>,
+    /// The `[[allow]]` rules, in the order of the files.
+    pub allows: Vec<Rule>,
+    /// The `[[deny]]` rules, in the order of the files.
+    pub denies: Vec<Rule>,
 }
 
 impl Policy {
@@ -58,31 +63,6 @@ impl Policy {
     /// Everything that is wrong with it, ordered by file, line and column; at most 200 entries.
     pub fn parse(files: &[SourceFile<'_>]) -> Result<Self, Vec<Diagnostic>> {
         parse::policy(files)
-    }
-
-    /// Where credentials come from, in the order of the files.
-    pub fn sources(&self) -> &[Source] {
-        &self.sources
-    }
-
-    /// The identities of this policy, in the order of the files. `own` ones are not among them.
-    pub fn identities(&self) -> &[Identity] {
-        &self.identities
-    }
-
-    /// The sandboxes, in the order of the files.
-    pub fn sandboxes(&self) -> &[Sandbox] {
-        &self.sandboxes
-    }
-
-    /// The `[[allow]]` rules, in the order of the files.
-    pub fn allows(&self) -> &[Rule] {
-        &self.allows
-    }
-
-    /// The `[[deny]]` rules, in the order of the files.
-    pub fn denies(&self) -> &[Rule] {
-        &self.denies
     }
 
     /// The source of that name.

@@ -122,21 +122,6 @@ impl RoleArn {
     pub fn as_str(&self) -> &str {
         &self.arn
     }
-
-    /// `aws`, `aws-cn`, `aws-us-gov` ...
-    pub fn partition(&self) -> &str {
-        self.arn.split(':').nth(1).unwrap_or_default()
-    }
-
-    /// The account: twelve digits.
-    pub fn account(&self) -> &str {
-        self.arn.split(':').nth(4).unwrap_or_default()
-    }
-
-    /// The role's name, without its path.
-    pub fn name(&self) -> &str {
-        self.arn.rsplit('/').next().unwrap_or_default()
-    }
 }
 
 impl fmt::Display for RoleArn {

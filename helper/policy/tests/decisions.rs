@@ -36,7 +36,7 @@ fn everything_that_is_written_is_read() {
     assert_eq!(source.region.as_deref(), Some("eu-west-1"));
     assert_eq!(source.sts_endpoint.as_deref(), Some("http://[::1]:4566"));
     let role = &identity.role;
-    assert_eq!((role.partition(), role.account(), role.name()), ("aws-cn", "111122223333", "name"));
+    assert_eq!(role.as_str(), "arn:aws-cn:iam::111122223333:role/path/name");
     assert_eq!(identity.duration, Duration::from_secs(5400));
     assert_eq!((identity.access, identity.attribution), (Access::ReadMetadata, Attribution::Name));
     assert_eq!(identity.deny_actions, ["s3:Put*"]);

@@ -18,7 +18,7 @@ fn refused(users: &str, groups: &str, identities: &str) -> String {
 #[test]
 fn users_and_groups_are_names_or_numbers() {
     let policy = with_rules(&rule("['jo', 1000, 0x10, '*', 'DOM\\jo', 'jo@example.com']", "['wheel', 0]", "['*']"));
-    let rule = &policy.allows()[0];
+    let rule = &policy.allows[0];
     let name = |name: &str| UserRef::Name(name.to_owned());
     assert_eq!(
         rule.users,
@@ -56,7 +56,7 @@ fn a_star_stands_alone() {
     let policy = with_rules(&rule("['*']", "[]", "['*', 'own:*', 'own:my profile', 'incident']"));
     let own = IdentityPattern::Own("my profile".into());
     let named = IdentityPattern::Policy("incident".into());
-    assert_eq!(policy.allows()[0].identities, [IdentityPattern::AnyOfPolicy, IdentityPattern::AnyOwn, own, named]);
+    assert_eq!(policy.allows[0].identities, [IdentityPattern::AnyOfPolicy, IdentityPattern::AnyOwn, own, named]);
     for pattern in ["inc*", "own:d*", "**"] {
         let expected = format!("p:4:15: \"{pattern}\": a '*' stands alone, as \"*\" or \"own:*\"");
         assert_eq!(refused("['*']", "[]", &format!("['{pattern}']")), expected);

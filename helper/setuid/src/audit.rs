@@ -32,12 +32,6 @@ pub(crate) struct Audit {
     facts: String,
 }
 
-impl std::fmt::Debug for Audit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Audit").field("facts", &self.facts).finish_non_exhaustive()
-    }
-}
-
 /// One field of a record.
 pub(crate) type Field<'a> = (&'static str, &'a dyn Display);
 

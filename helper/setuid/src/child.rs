@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use agent_aws_protocol::{Channel, ChannelError};
+use agent_aws_protocol::Channel;
 use agent_aws_sandbox::sys::Cloned;
 use agent_aws_sandbox::{Namespaces, spawn};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -11,7 +11,6 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use crate::sys;
 
 /// A child of ours, held by a descriptor that no reuse of its number can mislead. Dropping it ends it.
-#[derive(Debug)]
 pub(crate) struct Process {
     pidfd: OwnedFd,
     /// Its process id here.
@@ -19,7 +18,6 @@ pub(crate) struct Process {
 }
 
 /// A child of ours that we talk with.
-#[derive(Debug)]
 pub(crate) struct Child {
     /// The process.
     pub(crate) process: Process,
@@ -85,9 +83,4 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Whether a conversation ended because the other side did.
-pub(crate) fn is_end(error: &ChannelError) -> bool {
-    matches!(error, ChannelError::Closed)
 }

@@ -15,7 +15,6 @@ use crate::subject::Person;
 const OWN_DURATION: u32 = 3600;
 
 /// Everything that follows from the decision.
-#[derive(Debug)]
 pub(crate) struct Granting {
     /// For the plan.
     pub(crate) grant: Grant,
@@ -28,7 +27,6 @@ pub(crate) struct Granting {
 }
 
 /// A root-owned source of credentials: its directory stays open, so that it can be reopened at each renewal.
-#[derive(Debug)]
 pub(crate) struct SourceFile {
     directory: OwnedFd,
     path: PathBuf,

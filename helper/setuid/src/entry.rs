@@ -18,11 +18,9 @@ use crate::{installation as place, sys};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Proof that this process is uid 0 in the initial user namespace. What needs root asks for a reference to it.
-#[derive(Debug)]
 pub(crate) struct Root(());
 
 /// With what power the helper runs.
-#[derive(Debug)]
 pub(crate) enum Mode {
     /// Setuid: policy binds the caller.
     Privileged(Root),
@@ -41,7 +39,6 @@ impl Mode {
 pub(crate) type Limit = (Resource, u64, u64);
 
 /// The caller as the kernel knows it, and the state of this process.
-#[derive(Debug)]
 pub(crate) struct Entered {
     /// With what power.
     pub(crate) mode: Mode,

@@ -15,7 +15,6 @@ const ADVICE: &str = "reinstall agent-aws, or run `make install` as root";
 const PROC_MAGIC: i64 = 0x9fa0;
 
 /// Where we are installed.
-#[derive(Debug)]
 pub(crate) struct Installation {
     directory: OwnedFd,
     path: PathBuf,

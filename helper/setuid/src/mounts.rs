@@ -10,7 +10,6 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::refusal::refuse;
 
 /// The mounts of a sandbox as they were when it began.
-#[derive(Debug)]
 pub(crate) struct Mounts {
     table: OwnedFd,
     planned: BTreeSet<u64>,

@@ -18,7 +18,6 @@ use crate::refusal::advise;
 const DIRECTORY: &str = "/etc/agent-aws";
 
 /// Where policy is read from, now and at every renewal.
-#[derive(Debug)]
 pub(crate) enum PolicyFiles {
     /// Root's own directory.
     Directory(OwnedFd),

@@ -28,13 +28,11 @@ struct Content {
 }
 
 /// The directory of records.
-#[derive(Debug)]
 pub(crate) struct Records {
     directory: OwnedFd,
 }
 
 /// Our own record: locked while it is held, removed when it is dropped.
-#[derive(Debug)]
 pub(crate) struct Record {
     directory: OwnedFd,
     name: String,

@@ -9,7 +9,6 @@ use crate::policy_files::PolicyFiles;
 use crate::subject::Person;
 
 /// What was granted, to be granted again.
-#[derive(Debug)]
 pub(crate) struct Renewal {
     pub(crate) policy: PolicyFiles,
     pub(crate) person: Person,

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use agent_aws_plan::{Access, Grant, Kind, Opener, Origin, Plan, Source, SourceId, What};
 use agent_aws_policy::Network;
-use agent_aws_protocol::{Channel, FailureCode, Refusal};
+use agent_aws_protocol::{Channel, ChannelError, FailureCode, Refusal};
 use agent_aws_sandbox as linux;
 use agent_aws_sandbox::{Builder, Failure, Ids, KernelFacts, Listeners, Namespaces, Opened};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use crate::child::{Child, is_end};
+use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
 use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
 use crate::sys;
@@ -31,7 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const INIT: &str = "/run/agent-aws/agent-aws-init";
 
 /// A sandbox with init in it, waiting to be told what to launch.
-#[derive(Debug)]
 pub(crate) struct Sandbox {
     /// pid 1; its channel is the conversation with init.
     pub(crate) init: Child,
@@ -105,7 +104,7 @@ fn hear(builder: &Child) -> Result<Listeners, Refusal> {
     let mut listeners = Listeners::default();
     loop {
         let said = match builder.channel.receive::<Built>(Some(BUILDING)) {
-            Err(e) if is_end(&e) && listeners.socket.is_some() => return Ok(listeners),
+            Err(ChannelError::Closed) if listeners.socket.is_some() => return Ok(listeners),
             Err(e) => return Err(broken("setting up the sandbox", e)),
             Ok(said) => said,
         };

@@ -4,8 +4,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use agent_aws_protocol::{
-    BrokerToHelper, Channel, CliToHelper, EnvVar, Exit, FailureCode, HelperToBroker, HelperToCli, HelperToInit,
-    InitToHelper, Refusal, Started, state,
+    BrokerToHelper, Channel, ChannelError, CliToHelper, EnvVar, Exit, FailureCode, HelperToBroker, HelperToCli,
+    HelperToInit, InitToHelper, Refusal, Started, state,
 };
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -25,7 +25,6 @@ const START: Duration = Duration::from_secs(30);
 pub(crate) const DOOR: i32 = 100;
 
 /// What a session is made of before it runs.
-#[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) init: Child,
     pub(crate) broker: Child,
@@ -37,7 +36,6 @@ pub(crate) struct Parts {
 }
 
 /// A running session.
-#[derive(Debug)]
 pub(crate) struct Session {
     cli: Channel,
     parts: Parts,
@@ -52,7 +50,6 @@ pub(crate) struct Session {
 }
 
 /// How a session came to its end.
-#[derive(Debug)]
 pub(crate) enum End {
     /// The agent ended.
     Agent(Exit),
@@ -90,7 +87,7 @@ pub(crate) fn launch(
     broker.channel.send_with(&HelperToBroker::Doors { http }, &doors).map_err(gone("the broker"))?;
     let message = HelperToInit::Launch { environment, directory, door: DOOR };
     sandbox.init.channel.send_with(&message, &[capability.as_fd()]).map_err(|e| match e {
-        agent_aws_protocol::ChannelError::Frame(_) => {
+        ChannelError::Frame(_) => {
             refuse(FailureCode::BadRequest, "the environment for the agent is larger than 64 KiB: pass less with --env")
         }
         e => broken("init", e),
@@ -329,7 +326,7 @@ impl Session {
     /// An init that is gone is heard of through its own channel.
     fn tell_init(&self, message: &HelperToInit) -> Result<(), Refusal> {
         match self.parts.init.channel.send(message) {
-            Ok(()) | Err(agent_aws_protocol::ChannelError::Closed) => Ok(()),
+            Ok(()) | Err(ChannelError::Closed) => Ok(()),
             Err(e) => Err(broken("init", e)),
         }
     }
