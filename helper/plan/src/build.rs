@@ -13,7 +13,7 @@ use crate::tables::{self, Row};
 const MIB: u64 = 1024 * 1024;
 
 /// What policy gives, after narrowing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// Session id.
     pub session: String,
@@ -111,28 +111,21 @@ pub fn home_of(caller: &Caller, sandbox: &str, identity: &str) -> PathBuf {
 }
 
 /// Makes the plan, or says why there is none. Touches nothing.
-pub fn plan(caller: Caller, grant: &Grant, wish: &Wish) -> Result<Plan, PlanError> {
-    let environment = environment::environment(&caller, grant, wish, wish.door).map_err(PlanError::Variable)?;
+pub fn plan(caller: Caller, grant: Grant, wish: &Wish) -> Result<Plan, PlanError> {
+    let environment = environment::environment(&caller, &grant, wish).map_err(PlanError::Variable)?;
     let mut draft = Draft::default();
     draft.system();
     draft.private(&caller, wish);
-    draft.ours(grant);
+    draft.ours(&grant);
     let home = draft.source(home_of(&caller, &grant.sandbox, &grant.identity), Opener::Caller, true);
     if let Some(source) = draft.sources.get_mut(home.0) {
         source.create = true;
     }
     draft.intent(&caller.home, What::Bind(home), Access::Write, "the agent's own home, kept", Origin::Sandbox);
-    draft.wished(&caller, grant, wish)?;
+    draft.wished(&caller, &grant, wish)?;
     draft.intents.sort_by_key(|i| i.path.components().count());
     let mount_points = draft.mount_points(home, &caller.home);
     Ok(Plan {
-        session: grant.session.clone(),
-        identity: grant.identity.clone(),
-        identity_facts: grant.facts.clone(),
-        sandbox: grant.sandbox.clone(),
-        network: grant.network,
-        nesting: grant.nesting,
-        waived: grant.waived.clone(),
         directory: draft.directory(wish),
         sources: draft.sources,
         intents: draft.intents,
@@ -141,6 +134,7 @@ pub fn plan(caller: Caller, grant: &Grant, wish: &Wish) -> Result<Plan, PlanErro
         command: wish.command.clone(),
         project: wish.project.clone(),
         caller,
+        grant,
     })
 }
 
@@ -364,11 +358,11 @@ fn check_secret(what: &'static str, path: &Path, caller: &Caller) -> Result<(), 
 impl Plan {
     /// Holds what the kernel says a source is (`real`) against the same bounds as the path that was asked for: a
     /// symbolic link must not lead out of them.
-    pub fn check_real(&self, id: SourceId, real: &Path, grant: &Grant) -> Result<(), PlanError> {
+    pub fn check_real(&self, id: SourceId, real: &Path) -> Result<(), PlanError> {
         let here = |i: &&Intent| matches!(i.what, What::Bind(s) if s == id);
         match self.intents.iter().find(here).map(|i| (&i.origin, i.access)) {
-            Some((Origin::Project, _)) => check_writable("the project", real, &self.caller, grant),
-            Some((Origin::Caller(option), Access::Write)) => check_writable(option, real, &self.caller, grant),
+            Some((Origin::Project, _)) => check_writable("the project", real, &self.caller, &self.grant),
+            Some((Origin::Caller(option), Access::Write)) => check_writable(option, real, &self.caller, &self.grant),
             Some((Origin::Caller(option), _)) => check_readable(option, real, &self.caller),
             _ => Ok(()),
         }

@@ -51,7 +51,7 @@ pub fn check_variable(name: &[u8], value: &[u8]) -> Result<(), EnvError> {
 }
 
 /// The whole environment. Ours comes last and wins over anything of the caller's.
-pub(crate) fn environment(caller: &Caller, grant: &Grant, wish: &Wish, door: i32) -> Result<Vec<Variable>, EnvError> {
+pub(crate) fn environment(caller: &Caller, grant: &Grant, wish: &Wish) -> Result<Vec<Variable>, EnvError> {
     let mut all: Vec<Variable> = vec![(b"PATH".to_vec(), DEFAULT_PATH.to_vec())];
     for (name, value) in &wish.environment {
         check_variable(name, value)?;
@@ -66,7 +66,7 @@ pub(crate) fn environment(caller: &Caller, grant: &Grant, wish: &Wish, door: i32
     set(&mut all, b"XDG_RUNTIME_DIR", runtime.as_bytes());
     set(&mut all, b"AGENT_AWS_SESSION", grant.session.as_bytes());
     set(&mut all, b"AGENT_AWS_IDENTITY", grant.identity.as_bytes());
-    set(&mut all, b"AGENT_AWS_FD", door.to_string().as_bytes());
+    set(&mut all, b"AGENT_AWS_FD", wish.door.to_string().as_bytes());
     set(&mut all, b"AWS_CONFIG_FILE", format!("{OURS}/config").as_bytes());
     set(&mut all, b"AWS_SHARED_CREDENTIALS_FILE", b"/dev/null");
     set(&mut all, b"AWS_SDK_LOAD_CONFIG", b"1");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use agent_aws_policy::Network;
+use crate::build::Grant;
 
 /// A variable: name and value.
 pub type Variable = (Vec<u8>, Vec<u8>);
@@ -152,22 +152,10 @@ pub struct MountPoint {
 /// The complete description of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Session id.
-    pub session: String,
+    /// What policy gives.
+    pub grant: Grant,
     /// Who.
     pub caller: Caller,
-    /// Identity, as named.
-    pub identity: String,
-    /// One line about the identity: role, access, attribution, where its source comes from.
-    pub identity_facts: Vec<(String, String)>,
-    /// Sandbox name.
-    pub sandbox: String,
-    /// Network of the sandbox.
-    pub network: Network,
-    /// Whether user namespaces are admitted inside.
-    pub nesting: bool,
-    /// Kernel features that policy waives by name.
-    pub waived: Vec<String>,
     /// What of the host is needed.
     pub sources: Vec<Source>,
     /// What stands where; parents before children.

@@ -31,16 +31,16 @@ fn header(plan: &Plan) -> Vec<(&'static str, String)> {
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let mut rows = vec![
         ("caller", format!("{} (uid {})", plan.caller.login.escape_debug(), plan.caller.uid)),
-        ("identity", plan.identity.clone()),
+        ("identity", plan.grant.identity.clone()),
     ];
-    for (name, value) in &plan.identity_facts {
+    for (name, value) in &plan.grant.facts {
         rows.push(("", format!("{name}: {value}")));
     }
-    rows.push(("sandbox", plan.sandbox.clone()));
-    rows.push(("network", plan.network.to_string()));
-    rows.push(("nesting", if plan.nesting { "user namespaces admitted" } else { "no" }.into()));
-    if !plan.waived.is_empty() {
-        rows.push(("waived", plan.waived.join(", ")));
+    rows.push(("sandbox", plan.grant.sandbox.clone()));
+    rows.push(("network", plan.grant.network.to_string()));
+    rows.push(("nesting", if plan.grant.nesting { "user namespaces admitted" } else { "no" }.into()));
+    if !plan.grant.waived.is_empty() {
+        rows.push(("waived", plan.grant.waived.join(", ")));
     }
     rows.push(("project", plan.project.display().to_string().escape_debug().to_string()));
     rows.push(("directory", plan.directory.display().to_string().escape_debug().to_string()));

@@ -1,6 +1,5 @@
 //! Which message may come when. Anything else ends the conversation.
 
-use crate::broker::BrokerToHelper;
 use crate::cli::CliToHelper;
 use crate::init::InitToHelper;
 
@@ -45,11 +44,6 @@ pub fn init_may(state: State, message: &InitToHelper) -> bool {
         InitToHelper::CannotExecute { .. } => matches!(state, State::Starting | State::Running),
         InitToHelper::Stopped(_) | InitToHelper::Ended(_) => matches!(state, State::Ready | State::Running),
     }
-}
-
-/// Whether the broker may say this now: nothing before it was told what to mint.
-pub fn broker_may(state: State, _message: &BrokerToHelper) -> bool {
-    state != State::Asked
 }
 
 #[cfg(test)]

@@ -56,10 +56,9 @@ impl Builder {
             Op::Private => mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
                 .map_err(|e| Failure::os("making mounts private", Path::new("/"), e)),
             Op::Loopback { door } => interface_up(*door),
-            Op::Root { size, mode } => self.new_root(*size, *mode),
+            Op::Root { size } => self.new_root(*size),
             Op::Directory { path } => self.directory(path),
-            Op::Placeholder { path } => self.create(path, &[], 0o444),
-            Op::File { path, content } => self.create(path, content, 0o444),
+            Op::File { path, content } => self.create(path, content),
             Op::Link { path, to } => {
                 let (parent, name) = self.parent(path)?;
                 symlinkat(to, &parent, name).map_err(|e| Failure::os("making the link", path, e))
@@ -116,14 +115,14 @@ impl Builder {
         enter(&parent, name).map(drop).map_err(|e| Failure::os("making the directory", path, e))
     }
 
-    fn create(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+    fn create(&self, path: &Path, content: &[u8]) -> Result<(), Failure> {
         let (parent, name) = self.parent(path)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&parent, name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|e| Failure::os("making the file", path, e))?;
         let mut file = std::fs::File::from(file);
         file.write_all(content).map_err(|e| Failure::os("writing", path, e))?;
-        fchmod(&file, Mode::from_raw_mode(mode)).map_err(|e| Failure::os("setting the mode of", path, e))
+        fchmod(&file, Mode::from_raw_mode(0o444)).map_err(|e| Failure::os("setting the mode of", path, e))
     }
 
     fn attach(&self, tree: &OwnedFd, path: &Path, read_only: bool, devices: bool) -> Result<(), Failure> {
@@ -187,12 +186,11 @@ impl Builder {
         Ok(())
     }
 
-    fn new_root(&mut self, size: u64, mode: u32) -> Result<(), Failure> {
+    fn new_root(&mut self, size: u64) -> Result<(), Failure> {
         // It must be attached somewhere before anything can be mounted in it. /proc exists on every host that can
         // run us, and nothing is opened through it from here on.
         let at = Path::new("/proc");
-        let (size, mode) = (size.to_string(), format!("{mode:o}"));
-        let root = new_file_system("tmpfs", &[("size", &size), ("mode", &mode)], at, false)?;
+        let root = new_file_system("tmpfs", &[("size", &size.to_string()), ("mode", "755")], at, false)?;
         move_mount(&root, c"", rustix::fs::CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .map_err(|e| Failure::os("attaching the new root at", at, e))?;
         self.root = Some(root);

@@ -32,7 +32,7 @@ pub struct Lowered {
 
 /// Lowers `plan`. `found` tells for each source of the plan what is there.
 pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered, Failure> {
-    let private_network = match plan.network {
+    let private_network = match plan.grant.network {
         Network::None => true,
         Network::Shared => false,
         Network::Filtered => {
@@ -83,8 +83,8 @@ impl Lowering<'_> {
         let path = intent.path.clone();
         let read_only = intent.access != Access::Write;
         match &intent.what {
-            What::Memory { size, mode, .. } if path == Path::new("/") => {
-                self.ops.push(Op::Root { size: *size, mode: *mode });
+            What::Memory { size, .. } if path == Path::new("/") => {
+                self.ops.push(Op::Root { size: *size });
                 self.seals.push(Op::Seal { path });
             }
             What::Memory { size, mode, owned } => {
@@ -144,7 +144,7 @@ impl Lowering<'_> {
         }
         self.ops.push(match directory {
             true => Op::Directory { path: path.into() },
-            false => Op::Placeholder { path: path.into() },
+            false => Op::File { path: path.into(), content: vec![] },
         });
     }
 
@@ -162,7 +162,7 @@ impl Lowering<'_> {
 
 /// What Landlock shall restate, and whether this kernel can.
 fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Failure> {
-    let waived = |feature: &str| plan.waived.iter().any(|w| w == feature);
+    let waived = |feature: &str| plan.grant.waived.iter().any(|w| w == feature);
     if facts.landlock == 0 && !waived("landlock") {
         return Err(Failure::plain(
             "Landlock",
@@ -170,7 +170,7 @@ fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Fail
         ));
     }
     let scopes = facts.landlock >= LANDLOCK_SCOPES;
-    if plan.network == Network::Shared && !scopes && !waived("landlock-scopes") && !waived("landlock") {
+    if plan.grant.network == Network::Shared && !scopes && !waived("landlock-scopes") && !waived("landlock") {
         return Err(Failure::plain(
             "network `shared`",
             "it needs Landlock scopes (Linux 6.12), which this kernel lacks: use network `none`, or waive \
@@ -190,9 +190,9 @@ fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Fail
         landlock: facts.landlock.min(LANDLOCK_KNOWN),
         write: rows(true),
         read: rows(false),
-        files: !plan.nesting && facts.landlock > 0,
+        files: !plan.grant.nesting && facts.landlock > 0,
         scopes,
-        nesting: plan.nesting,
+        nesting: plan.grant.nesting,
     })
 }
 

@@ -20,20 +20,13 @@ pub enum Op {
     Root {
         /// Limit, in bytes.
         size: u64,
-        /// Mode.
-        mode: u32,
     },
     /// A directory to mount on, with its parents, mode 0755.
     Directory {
         /// Where.
         path: PathBuf,
     },
-    /// An empty file to mount on, with its parents.
-    Placeholder {
-        /// Where.
-        path: PathBuf,
-    },
-    /// A generated file, mode 0444.
+    /// A generated file, mode 0444, with its parents; an empty one is there to be mounted on.
     File {
         /// Where.
         path: PathBuf,

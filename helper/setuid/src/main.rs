@@ -141,7 +141,7 @@ fn assemble(
     policy: PolicyFiles,
 ) -> Result<(Parts, Mode), Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
-    let sandbox = sandbox::build(&entered, &plan, &granting.grant)?;
+    let sandbox = sandbox::build(&entered, &plan)?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = started(&granting);
     let renewal = renewal(policy, person, granting, &plan);
@@ -208,7 +208,7 @@ fn make_plan(
         resolver: resolver::outside_etc(),
         door: supervise::DOOR,
     };
-    plan(person.caller.clone(), &granting.grant, &wish).map_err(unplannable)
+    plan(person.caller.clone(), granting.grant.clone(), &wish).map_err(unplannable)
 }
 
 fn system_source_needs_privilege(granting: &Granting) -> Result<(), Refusal> {
@@ -252,10 +252,10 @@ fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(
 
 fn row(entered: &Entered, plan: &Plan) -> SessionRow {
     SessionRow {
-        id: plan.session.clone(),
+        id: plan.grant.session.clone(),
         uid: entered.caller.uid,
-        identity: plan.identity.clone(),
-        sandbox: plan.sandbox.clone(),
+        identity: plan.grant.identity.clone(),
+        sandbox: plan.grant.sandbox.clone(),
         started: audit::now(),
         command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
     }

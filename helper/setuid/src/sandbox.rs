@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_aws_plan::{Access, Grant, Kind, Opener, Origin, Plan, Source, SourceId, What};
+use agent_aws_plan::{Access, Kind, Opener, Origin, Plan, Source, SourceId, What};
 use agent_aws_policy::Network;
 use agent_aws_protocol::{Channel, ChannelError, FailureCode, Refusal};
 use agent_aws_sandbox as linux;
@@ -60,20 +60,20 @@ enum Built {
 }
 
 /// Builds it.
-pub(crate) fn build(entered: &Entered, plan: &Plan, grant: &Grant) -> Result<Sandbox, Refusal> {
+pub(crate) fn build(entered: &Entered, plan: &Plan) -> Result<Sandbox, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
-    let private = plan.network != Network::Shared;
+    let private = plan.grant.network != Network::Shared;
     let facts = KernelFacts::probe(!entered.mode.is_privileged());
     let namespaces = Namespaces { network: private, user: facts.user_namespace };
     let prepared = match entered.mode.is_privileged() {
-        true => Some(prepare(entered, plan, grant, facts)?),
+        true => Some(prepare(entered, plan, facts)?),
         false => None,
     };
     let builder = Child::start(Some(namespaces), BUILDING, |report| {
         let report = Channel::new(report, BUILDING);
-        let refusal = become_init(entered, plan, grant, facts, prepared, &report, theirs);
+        let refusal = become_init(entered, plan, facts, prepared, &report, theirs);
         let _ = report.send(&Built::Refused(refusal));
         125
     });
@@ -126,7 +126,7 @@ struct Prepared {
 }
 
 /// Opens everything, holds it against the plan's bounds, clones the mounts and lowers the plan.
-fn prepare(entered: &Entered, plan: &Plan, grant: &Grant, facts: KernelFacts) -> Result<Prepared, Refusal> {
+fn prepare(entered: &Entered, plan: &Plan, facts: KernelFacts) -> Result<Prepared, Refusal> {
     let opened = open_all(entered, plan)?;
     let mut kinds = Vec::new();
     let mut trees = Vec::new();
@@ -135,7 +135,7 @@ fn prepare(entered: &Entered, plan: &Plan, grant: &Grant, facts: KernelFacts) ->
             Some(fd) => linux::kind_of(fd.as_fd()).map_err(|e| unusable(source, &e))?,
             None => Kind::Missing,
         };
-        check(plan, grant, SourceId(index), &found, &kind)?;
+        check(plan, SourceId(index), &found, &kind)?;
         let mounted = matches!(kind, Kind::Directory | Kind::File);
         trees.push(match found.descriptor {
             Some(fd) if mounted => Some(linux::clone_tree(fd.as_fd(), &source.path).map_err(kernel)?),
@@ -152,7 +152,7 @@ fn unusable(source: &Source, failure: &Failure) -> Refusal {
 }
 
 /// What was opened must be what policy allows: the kernel says where it really is.
-fn check(plan: &Plan, grant: &Grant, id: SourceId, found: &Opened, kind: &Kind) -> Result<(), Refusal> {
+fn check(plan: &Plan, id: SourceId, found: &Opened, kind: &Kind) -> Result<(), Refusal> {
     let Some(source) = plan.sources.get(id.0) else {
         return Ok(());
     };
@@ -167,7 +167,7 @@ fn check(plan: &Plan, grant: &Grant, id: SourceId, found: &Opened, kind: &Kind) 
         return Ok(());
     }
     let real = linux::real_path(fd.as_fd()).map_err(kernel)?;
-    plan.check_real(id, &real, grant).map_err(unplannable)?;
+    plan.check_real(id, &real).map_err(unplannable)?;
     let here = plan.intents.iter().find(|i| matches!(i.what, What::Bind(s) if s == id));
     match here.map(|i| (&i.origin, i.access)) {
         Some((Origin::Project, _)) if *kind != Kind::Directory => {
@@ -285,7 +285,6 @@ fn make_mount_points(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
 fn become_init(
     entered: &Entered,
     plan: &Plan,
-    grant: &Grant,
     facts: KernelFacts,
     prepared: Option<Prepared>,
     report: &Channel,
@@ -293,7 +292,7 @@ fn become_init(
 ) -> Refusal {
     let prepared = match prepared {
         Some(prepared) => Ok(prepared),
-        None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, grant, facts)),
+        None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, facts)),
     };
     match prepared.and_then(|p| finish(entered, plan, p, report, &channel)) {
         Ok(never) => match never {},

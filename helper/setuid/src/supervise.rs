@@ -229,9 +229,6 @@ impl Session {
     fn hear_broker(&mut self) -> Result<(), Refusal> {
         let said =
             self.parts.broker.channel.receive::<BrokerToHelper>(None).map_err(|e| broken("the broker ended", e))?;
-        if !state::broker_may(self.state, &said.message) {
-            return Err(refuse(FailureCode::Ended, "the broker said something out of turn"));
-        }
         match said.message {
             BrokerToHelper::Minted(session) => {
                 let event = if self.minted { "refresh" } else { "issue" };

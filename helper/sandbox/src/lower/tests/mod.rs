@@ -21,7 +21,7 @@ fn a_plan(network: Network) -> Plan {
     };
     let project = PathBuf::from("/home/jo/p");
     let wish = Wish { directory: project.clone(), project, command: vec![b"true".to_vec()], ..Wish::default() };
-    plan(caller, &grant, &wish).unwrap()
+    plan(caller, grant, &wish).unwrap()
 }
 
 /// A Debian host, with a repository as the project.
@@ -80,7 +80,7 @@ fn a_kernel_without_landlock_is_refused_unless_policy_waives_it() {
     let mut plan = a_plan(Network::None);
     let none = KernelFacts { landlock: 0, ..FACTS };
     assert!(lower(&plan, &found(&plan), &none).unwrap_err().to_string().contains("waiver"));
-    plan.waived = vec!["landlock".into()];
+    plan.grant.waived = vec!["landlock".into()];
     assert!(!lower(&plan, &found(&plan), &none).unwrap().fence.files);
 }
 
@@ -90,7 +90,7 @@ fn a_shared_network_needs_scopes_unless_policy_waives_them() {
     let old = KernelFacts { landlock: 3, ..FACTS };
     assert!(lower(&plan, &found(&plan), &old).is_err());
     assert!(lower(&a_plan(Network::None), &found(&plan), &old).is_ok());
-    plan.waived = vec!["landlock-scopes".into()];
+    plan.grant.waived = vec!["landlock-scopes".into()];
     assert!(lower(&plan, &found(&plan), &old).is_ok());
 }
 
@@ -103,7 +103,7 @@ fn a_filtered_network_is_refused_rather_than_widened() {
 #[test]
 fn nesting_leaves_scopes_but_no_file_rule() {
     let mut plan = a_plan(Network::None);
-    plan.nesting = true;
+    plan.grant.nesting = true;
     let fence = lower(&plan, &found(&plan), &FACTS).unwrap().fence;
     assert!(!fence.files && fence.scopes && fence.nesting);
 }
