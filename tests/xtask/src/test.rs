@@ -63,8 +63,8 @@ impl Run<'_> {
         match staged {
             Ok(()) => self.suite("e2e", &["-p", END_TO_END]),
             Err(why) => {
-                println!("{why}");
-                self.broken.push("products".into());
+                self.tally.failed += 1;
+                self.broken.push(format!("products: {why}"));
             }
         }
     }
