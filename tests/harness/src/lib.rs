@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)] // a test fails by panicking
 
 mod call;
+mod homes;
 mod machine;
 mod mounts;
 mod processes;
@@ -18,6 +19,7 @@ mod wait;
 mod world;
 
 pub use call::{Call, Output};
+pub use homes::Homes;
 pub use machine::{Machine, Mode};
 pub use processes::{Process, processes};
 pub use scene::{ACCOUNT, OWN_ROLE, ROLE, Scene, Setup};

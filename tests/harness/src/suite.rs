@@ -94,6 +94,7 @@ pub fn suite(cases: &'static [Case]) -> ExitCode {
         Entered::Outside(again) => Arc::new(again),
     };
     let arguments = Arguments::from_args();
+    let _homes = crate::homes::Homes::watch();
     let mut trials = Vec::new();
     for case in cases {
         for &mode in case.modes {

@@ -58,9 +58,14 @@ pub fn enter() -> Entered {
 }
 
 impl Again {
+    /// Whether there will be a private world.
+    pub fn is_root(&self) -> bool {
+        Uid::effective().is_root()
+    }
+
     /// This program again, in a world of its own if we are root; the same arguments and descriptors.
     pub fn command(&self, label: &str) -> Command {
-        let step = if Uid::effective().is_root() { "outside" } else { "inside" };
+        let step = if self.is_root() { "outside" } else { "inside" };
         ourselves(step, label)
     }
 
