@@ -27,7 +27,8 @@ const MEMBERS: [(&str, &str); 4] = [
     ("Expiration", "AWS_CREDENTIAL_EXPIRATION"),
 ];
 
-fn inside() -> bool {
+/// Whether this process is in a sandbox of ours.
+pub(super) fn inside() -> bool {
     std::env::var_os("AGENT_AWS_SESSION").is_some() && Path::new(CLIENT).exists()
 }
 
@@ -83,7 +84,10 @@ fn from_session(options: Options) -> Result<(Option<Started>, String), Failure> 
         command: vec![OsString::from(CLIENT)],
         ..Run::default()
     };
-    let outcome = session::run(request::build(&run)?, &run.command, true)?;
+    let mut request = request::build(&run)?;
+    // It needs no project: it shall work from the home directory too.
+    request.project.clear();
+    let outcome = session::run(request, &run.command, true)?;
     let answer = outcome.output.map(read_rest).transpose()?.unwrap_or_default();
     match outcome.exit {
         Exit::Code(0) => Ok((outcome.started, answer)),

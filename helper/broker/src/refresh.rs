@@ -106,14 +106,15 @@ async fn renew(
                 asked.await
             }
         };
-        let file = match renewal {
-            Renewal::Granted(file) => file,
+        let taken = match renewal {
+            Renewal::Granted(file) => reader.take(file),
+            Renewal::Undecided(why) => Err(Cause::passing(why)),
             Renewal::Revoked(why) => {
                 vault.revoke(&why);
                 return None;
             }
         };
-        match reader.take(file) {
+        match taken {
             Ok(source) => return Some(source),
             Err(cause) => {
                 *failures += 1;

@@ -22,6 +22,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) enum Renewal {
     /// Still granted; the source comes along where it is a file.
     Granted(Option<OwnedFd>),
+    /// It could not be decided, and why.
+    Undecided(String),
     /// No longer granted, and why.
     Revoked(String),
 }
@@ -108,6 +110,10 @@ impl<'a> Supervisor<'a> {
                 HelperToBroker::Renewed if self.asked.replace(false) => single(received.descriptors).map(|fd| {
                     let _ = inbox.send(Renewal::Granted(fd));
                 }),
+                HelperToBroker::NotNow { why } if self.asked.replace(false) => {
+                    let _ = inbox.send(Renewal::Undecided(why));
+                    Ok(())
+                }
                 HelperToBroker::Revoked { why } if self.asked.replace(false) => {
                     let _ = inbox.send(Renewal::Revoked(why));
                     Ok(())

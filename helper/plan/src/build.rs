@@ -42,7 +42,7 @@ pub struct Grant {
 /// What the caller wishes.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
-    /// Project directory.
+    /// Project directory; empty for none.
     pub project: PathBuf,
     /// Working directory.
     pub directory: PathBuf,
@@ -126,7 +126,7 @@ pub fn plan(caller: Caller, grant: Grant, wish: &Wish) -> Result<Plan, PlanError
     draft.intents.sort_by_key(|i| i.path.components().count());
     let mount_points = draft.mount_points(home, &caller.home);
     Ok(Plan {
-        directory: draft.directory(wish),
+        directory: draft.directory(wish, &caller.home),
         sources: draft.sources,
         intents: draft.intents,
         mount_points,
@@ -223,8 +223,10 @@ impl Draft {
 
     /// What the caller asked for, held against every bound that needs no look at the disk.
     fn wished(&mut self, caller: &Caller, grant: &Grant, wish: &Wish) -> Result<(), PlanError> {
-        check_writable("the project", &wish.project, caller, grant)?;
-        self.project(&wish.project);
+        if !wish.project.as_os_str().is_empty() {
+            check_writable("the project", &wish.project, caller, grant)?;
+            self.project(&wish.project);
+        }
         for path in &wish.rw {
             check_writable("--rw", path, caller, grant)?;
             let id = self.source(path.clone(), Opener::Caller, true);
@@ -294,13 +296,17 @@ impl Draft {
         self.intents.iter().filter_map(below).collect()
     }
 
-    /// The caller's working directory where the sandbox shows it, else the project.
-    fn directory(&self, wish: &Wish) -> PathBuf {
+    /// The caller's working directory where the sandbox shows it, else the project, else the agent's home.
+    fn directory(&self, wish: &Wish, home: &Path) -> PathBuf {
         let shown = |i: &Intent| {
             let host = matches!(i.origin, Origin::Project | Origin::Caller(_) | Origin::Table("system"));
             host && matches!(i.what, What::Bind(_)) && wish.directory.starts_with(&i.path)
         };
-        if self.intents.iter().any(shown) { wish.directory.clone() } else { wish.project.clone() }
+        match self.intents.iter().any(shown) {
+            true => wish.directory.clone(),
+            false if wish.project.as_os_str().is_empty() => home.into(),
+            false => wish.project.clone(),
+        }
     }
 }
 

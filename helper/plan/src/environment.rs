@@ -78,9 +78,12 @@ pub(crate) fn environment(caller: &Caller, grant: &Grant, wish: &Wish) -> Result
     }
     if grant.network != Network::Shared {
         set(&mut all, b"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", b"/credentials");
-        // SDKs that obey proxy variables would send the fetch of credentials itself to the proxy.
-        for name in [b"NO_PROXY", b"no_proxy"] {
-            let given = all.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap_or_default();
+        // SDKs that obey proxy variables would send the fetch of credentials itself to the proxy. Programs read one
+        // spelling or the other: what the caller gave in one of them must not be hidden by ours in the other.
+        let given = |name: &[u8]| all.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        let (upper, lower) = (given(b"NO_PROXY"), given(b"no_proxy"));
+        for (name, own, other) in [(b"NO_PROXY", &upper, &lower), (b"no_proxy", &lower, &upper)] {
+            let given = own.as_ref().or(other.as_ref()).cloned().unwrap_or_default();
             let comma: &[u8] = if given.is_empty() { b"" } else { b"," };
             set(&mut all, name, &[given.as_slice(), comma, b"169.254.170.2"].concat());
         }

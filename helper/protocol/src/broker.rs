@@ -67,6 +67,11 @@ pub enum HelperToBroker {
     },
     /// Answer to [`BrokerToHelper::Renew`]: still allowed. A fresh source comes along where it is a file.
     Renewed,
+    /// Answer to [`BrokerToHelper::Renew`]: it cannot be said now (policy or source cannot be read); ask again later.
+    NotNow {
+        /// Why, for clients inside.
+        why: String,
+    },
     /// Answer to [`BrokerToHelper::Renew`]: no more. What was served stays valid until it expires.
     Revoked {
         /// Why, for clients inside.

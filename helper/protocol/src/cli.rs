@@ -41,7 +41,7 @@ pub struct RunRequest {
     pub sandbox: Option<String>,
     /// `none`, `filtered` or `shared`; never wider than the sandbox's.
     pub network: Option<String>,
-    /// The project directory, absolute.
+    /// The project directory, absolute; empty for none.
     pub project: Bytes,
     /// The working directory, absolute, as the caller names it.
     pub directory: Bytes,

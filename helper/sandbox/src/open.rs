@@ -1,6 +1,6 @@
 //! Opening what the plan needs, once, and from then on by descriptor only.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -105,6 +105,64 @@ pub(crate) fn normal_components(path: &Path) -> Result<Vec<&OsStr>, Failure> {
     Ok(path.iter().filter(|part| part.as_bytes() != b"/").collect())
 }
 
+/// A place, whatever it is called: device and inode.
+type Place = (u32, u32, u64);
+
+fn place(fd: BorrowedFd<'_>, path: &CStr) -> Result<Place, Errno> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let found = statx(fd, path, flags, StatxFlags::INO)?;
+    Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
+}
+
+/// The places of secret stores that must not be shown, and of everything above them.
+#[derive(Debug)]
+pub struct Secrets {
+    stores: Vec<(Place, PathBuf)>,
+    above: Vec<(Place, PathBuf)>,
+}
+
+impl Secrets {
+    /// Looks at the stores (absolute paths) with the rights of this process. One that is missing is not there.
+    pub fn look(stores: impl Iterator<Item = PathBuf>) -> Self {
+        let mut found = Self { stores: Vec::new(), above: Vec::new() };
+        let known = |list: &[(Place, PathBuf)], path: &Path| list.iter().any(|(_, p)| p == path);
+        let at = |path: &Path| open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok();
+        for store in stores {
+            for parent in store.ancestors().skip(1) {
+                if !known(&found.above, parent)
+                    && let Some(at) = at(parent)
+                {
+                    found.above.push((at, parent.into()));
+                }
+            }
+            found.stores.extend(at(&store).map(|at| (at, store)));
+        }
+        found
+    }
+
+    /// The store, if what `fd` shows is one, contains one or lies inside one, by whatever path or mount it was reached.
+    pub fn shown_by(&self, fd: BorrowedFd<'_>) -> Option<&Path> {
+        let find = |list: &'_ [(Place, PathBuf)], at| list.iter().position(|(p, _)| *p == at);
+        let mut at = place(fd, c"").ok()?;
+        if let Some(n) = find(&self.above, at) {
+            return self.above.get(n).map(|(_, path)| path.as_path());
+        }
+        let mut here = fd.try_clone_to_owned().ok()?;
+        loop {
+            if let Some(n) = find(&self.stores, at) {
+                return self.stores.get(n).map(|(_, path)| path.as_path());
+            }
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            here = openat(&here, c"..", flags, Mode::empty()).ok()?;
+            let above = place(here.as_fd(), c"").ok()?;
+            if above == at {
+                return None;
+            }
+            at = above;
+        }
+    }
+}
+
 /// What a descriptor is. A file server that does not answer is not asked (AT_STATX_DONT_SYNC).
 pub fn kind_of(fd: BorrowedFd<'_>) -> Result<Kind, Failure> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
@@ -137,4 +195,27 @@ pub fn clone_tree(fd: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Failure> {
         | OpenTreeFlags::AT_EMPTY_PATH
         | OpenTreeFlags::AT_RECURSIVE;
     open_tree(fd.as_fd(), c"", flags).map_err(|e| Failure::os("cloning the mount of", path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_store_is_known_by_any_name_that_leads_to_it() {
+        let home = std::env::temp_dir().join(format!("agent-aws-open-{}", std::process::id()));
+        std::fs::create_dir_all(home.join(".aws/sso")).unwrap();
+        std::fs::create_dir_all(home.join("src/p")).unwrap();
+        for (name, to) in [("inside", ".aws/sso"), ("itself", ".aws"), ("around", "src/.."), ("other", "src/p")] {
+            std::os::unix::fs::symlink(home.join(to), home.join("src").join(name)).unwrap();
+        }
+        let secrets = Secrets::look([home.join(".aws"), home.join(".ssh")].into_iter());
+        let shown = |name: &str| {
+            let fd = open_path(&home.join("src").join(name), false).unwrap();
+            secrets.shown_by(fd.as_fd()).is_some()
+        };
+        let all = ["inside", "itself", "around", "other"].map(shown);
+        std::fs::remove_dir_all(&home).unwrap();
+        assert_eq!(all, [true, true, true, false]);
+    }
 }

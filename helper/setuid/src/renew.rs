@@ -20,19 +20,28 @@ pub(crate) struct Renewal {
     pub(crate) command: String,
 }
 
+/// Why there is no leave to refresh.
+pub(crate) enum Declined {
+    /// Nobody can say now.
+    Undecided(String),
+    /// Not any more.
+    Revoked(String),
+}
+
 impl Renewal {
-    /// The freshly opened source, or why the session is not refreshed any more.
-    pub(crate) fn decide(&self) -> Result<Option<OwnedFd>, String> {
-        let policy = self.policy.read().map_err(|refusal| refusal.text)?;
+    /// The freshly opened source; `Undecided` while policy or source cannot be read, as in the middle of an edit.
+    pub(crate) fn decide(&self) -> Result<Option<OwnedFd>, Declined> {
+        let policy = self.policy.read().map_err(|refusal| Declined::Undecided(refusal.text))?;
         let wanted = match self.identity.strip_prefix("own:") {
             Some(profile) => Wanted::Own(profile),
             None => Wanted::Named(&self.identity),
         };
         let ask = Ask { wanted, sandbox: Some(&self.sandbox), network: None };
         let decision = policy.decide(&self.person.subject, &ask);
-        let decision = decision.map_err(|_| "policy does not grant this identity any more".to_string())?;
-        self.same(&decision)?;
-        self.source.as_ref().map(SourceFile::open).transpose()
+        let decision =
+            decision.map_err(|_| Declined::Revoked("policy does not grant this identity any more".into()))?;
+        self.same(&decision).map_err(Declined::Revoked)?;
+        self.source.as_ref().map(SourceFile::open).transpose().map_err(Declined::Undecided)
     }
 
     /// A session keeps what it was told when it began. Where that changed, it must begin again.

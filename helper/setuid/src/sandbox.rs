@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agent_aws_plan::tables::SECRET_STORES;
 use agent_aws_plan::{Access, Kind, Opener, Origin, Plan, Source, SourceId, What};
 use agent_aws_policy::Network;
 use agent_aws_protocol::{Channel, ChannelError, FailureCode, Refusal};
@@ -211,7 +212,8 @@ fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
 fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
     let opened: Result<Vec<Opened>, Failure> = callers(plan).map(linux::open_source).collect();
     let opened = opened.map_err(|e| refuse(FailureCode::BadRequest, e))?;
-    make_mount_points(plan, &opened).map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    let ready = show_no_secret(plan, &opened).and_then(|()| make_mount_points(plan, &opened));
+    ready.map_err(|e| refuse(FailureCode::BadRequest, e))?;
     Ok(opened)
 }
 
@@ -250,10 +252,29 @@ fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {
     }
 }
 
+/// What the caller asked to be shown must not be a secret store, contain one or lie inside one, whatever it is called.
+fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
+    let home = &plan.caller.home;
+    let stores = SECRET_STORES.rows().map(|row| home.join(row.path));
+    let secrets = linux::Secrets::look(stores);
+    let asked = |path: &Path| {
+        let mut rows = plan.intents.iter().filter(|i| i.path == path);
+        rows.any(|i| matches!(i.origin, Origin::Project | Origin::Caller(_)))
+    };
+    for (source, found) in callers(plan).zip(opened).filter(|(source, _)| asked(&source.path)) {
+        if let Some(store) = found.descriptor.as_ref().and_then(|fd| secrets.shown_by(fd.as_fd())) {
+            let cause = format!("it is, contains or lies inside `{}`", store.display());
+            return Err(Failure { step: "showing", object: Some(source.path.clone()), cause });
+        }
+    }
+    Ok(())
+}
+
 /// In the child: opens, makes mount points, tells.
 fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
     let fail = |e| Failure::plain("opening your files", e);
     let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
+    show_no_secret(plan, &opened)?;
     make_mount_points(plan, &opened)?;
     for found in &opened {
         match &found.descriptor {

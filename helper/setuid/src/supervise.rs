@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use crate::child::Child;
 use crate::mounts::Mounts;
 use crate::refusal::{advise, broken, refuse};
-use crate::renew::Renewal;
+use crate::renew::{Declined, Renewal};
 use crate::sandbox::Sandbox;
 
 /// How long it may take until the agent begins: its process, the first credentials, the terminal.
@@ -275,7 +275,10 @@ impl Session {
                 let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
                 self.parts.broker.channel.send_with(&HelperToBroker::Renewed, &descriptors).map_err(gone)
             }
-            Err(why) => {
+            Err(Declined::Undecided(why)) => {
+                self.parts.broker.channel.send(&HelperToBroker::NotNow { why }).map_err(gone)
+            }
+            Err(Declined::Revoked(why)) => {
                 self.audit.record("revoked", &[("cause", &why)])?;
                 self.parts.broker.channel.send(&HelperToBroker::Revoked { why }).map_err(gone)
             }
