@@ -9,6 +9,7 @@ mod failure;
 mod helper;
 mod identity;
 mod place;
+mod region;
 mod request;
 mod say;
 mod session;

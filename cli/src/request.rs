@@ -8,7 +8,7 @@ use agent_aws_protocol::{Bytes, OwnSource, RunRequest};
 
 use crate::args::Run;
 use crate::failure::Failure;
-use crate::{environment, helper, identity, place};
+use crate::{environment, helper, identity, place, region};
 
 /// Builds the request for `run`. Nothing here is a decision: the helper holds all of it against policy.
 pub(crate) fn build(run: &Run) -> Result<RunRequest, Failure> {
@@ -34,6 +34,7 @@ pub(crate) fn build(run: &Run) -> Result<RunRequest, Failure> {
     } else {
         Vec::new()
     };
+    let region = options.region.clone().or_else(|| region::of_own(&identity, &lookup));
     Ok(RunRequest {
         identity,
         sandbox: options.sandbox.clone(),
@@ -42,7 +43,7 @@ pub(crate) fn build(run: &Run) -> Result<RunRequest, Failure> {
         directory: bytes(directory),
         rw: rw.into_iter().map(bytes).collect(),
         ro: ro.into_iter().map(bytes).collect(),
-        region: options.region.clone(),
+        region,
         environment: environment::for_agent(&run.env, &lookup)?,
         own: OwnSource { environment: own },
         wait: !run.no_wait,

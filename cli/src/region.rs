@@ -1,0 +1,73 @@
+//! The region of an own identity: what the caller's other tools would use.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use agent_aws_protocol::Ask;
+
+use crate::environment::Lookup;
+
+/// Region variables, the strongest first.
+const VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+
+/// The region of an AWS profile of the caller's: from their environment, else as configured. An identity of the policy
+/// has one there.
+pub(crate) fn of_own(identity: &Ask, lookup: Lookup<'_>) -> Option<String> {
+    let Ask::Own(profile) = identity else {
+        return None;
+    };
+    let text = |value: OsString| value.into_string().ok().filter(|v| !v.is_empty());
+    let of_environment = VARIABLES.iter().find_map(|name| lookup(OsStr::new(name)).and_then(text));
+    of_environment.or_else(|| configured(&std::fs::read_to_string(configuration(lookup)?).ok()?, profile))
+}
+
+fn configuration(lookup: Lookup<'_>) -> Option<PathBuf> {
+    let named = lookup(OsStr::new("AWS_CONFIG_FILE")).filter(|v| !v.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(PathBuf::from(lookup(OsStr::new("HOME"))?).join(".aws/config")))
+}
+
+/// The setting of that AWS profile, as far as it looks like a region.
+fn configured(text: &str, profile: &str) -> Option<String> {
+    let is_ours = |header: &str| {
+        let name = header.trim().trim_start_matches('[').trim_end_matches(']').trim();
+        let name = name.strip_prefix("profile").filter(|n| n.starts_with([' ', '\t'])).unwrap_or(name);
+        name.trim() == profile
+    };
+    let mut inside = false;
+    let mut found = None;
+    for line in text.lines() {
+        if line.starts_with('[') {
+            inside = is_ours(line);
+        } else if let Some((key, value)) = line.split_once('=').filter(|_| inside)
+            // An indented line belongs to a setting that has parts.
+            && key.trim_end() == "region"
+        {
+            found = Some(value.trim().to_owned());
+        }
+    }
+    found.filter(|v| !v.is_empty() && v.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "[default]\nregion = us-west-2\n[profile dev]\nrole_arn=x\nregion=eu-west-1 \ns3 =\n  region = no\n\
+                          [profile bad]\nregion = $(id)\n[profile none]\n";
+
+    #[test]
+    fn the_region_is_that_of_the_named_profile_only() {
+        for (profile, region) in
+            [("dev", Some("eu-west-1")), ("default", Some("us-west-2")), ("bad", None), ("none", None)]
+        {
+            assert_eq!(configured(CONFIG, profile).as_deref(), region, "{profile}");
+        }
+    }
+
+    #[test]
+    fn the_callers_environment_comes_first_and_an_identity_of_the_policy_has_its_own() {
+        let caller = |name: &OsStr| (name == "AWS_DEFAULT_REGION").then(|| "eu-north-1".into());
+        assert_eq!(of_own(&Ask::Own("dev".into()), &caller).as_deref(), Some("eu-north-1"));
+        assert_eq!(of_own(&Ask::Named("incident".into()), &caller), None);
+    }
+}
