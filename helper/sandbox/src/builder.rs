@@ -75,6 +75,11 @@ impl Builder {
                 self.file_system("devpts", &options, path, false)
             }
             Op::CoverFile { path } => self.cover(path),
+            Op::Freeze { path } => match self.open(path) {
+                Ok(there) => self.attach(&crate::open::clone_tree(there.as_fd(), path)?, path, true, false),
+                // A kernel without it.
+                Err(_) => Ok(()),
+            },
             Op::Door { path } => self.door(path),
             Op::HttpDoor { address } => self.http_door(*address),
             Op::Seal { path } => {

@@ -14,6 +14,8 @@ use crate::op::{Fence, Op};
 pub(crate) const DOOR_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 /// Our directory inside.
 const OURS: &str = "/run/agent-aws";
+/// What of /proc belongs to the machine and not to a process.
+const SETTINGS: [&str; 7] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"];
 /// The oldest Landlock ABI with scopes (Linux 6.12).
 const LANDLOCK_SCOPES: u32 = 6;
 /// The newest ABI whose rules we know; a newer kernel gives this one.
@@ -106,7 +108,9 @@ impl Lowering<'_> {
             },
             What::Processes => {
                 self.stand(&path, true);
-                self.ops.push(Op::Processes { path });
+                self.ops.push(Op::Processes { path: path.clone() });
+                // Settings of the machine: uid 0 (`--allow-root`) writes to them without any capability.
+                self.ops.extend(SETTINGS.map(|name| Op::Freeze { path: path.join(name) }));
             }
             What::Terminals => {
                 self.stand(&path, true);

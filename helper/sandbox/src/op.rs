@@ -67,6 +67,11 @@ pub enum Op {
         /// Where.
         path: PathBuf,
     },
+    /// What is there already is read-only from here on, if it is there.
+    Freeze {
+        /// Which.
+        path: PathBuf,
+    },
     /// Pseudo terminals of the sandbox's own.
     Terminals {
         /// Where.
