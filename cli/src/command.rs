@@ -30,6 +30,10 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
 }
 
 fn perform_run(run: &Run) -> Result<Exit, Failure> {
+    if who::inside() {
+        let text = "this is inside a sandbox of agent-aws, where no other session can be started";
+        return Err(Failure::Other(text.into(), Some("run it outside".into())));
+    }
     let request = request::build(run)?;
     Ok(session::run(request, &run.command, false)?.exit)
 }
