@@ -1,0 +1,155 @@
+//! The system calls that are tried. Arguments are such that the call does no harm where it is admitted, even as root.
+
+use std::ffi::CStr;
+
+/// One attempt.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) number: i64,
+    pub(crate) arguments: [u64; 6],
+}
+
+/// Not a number of a call: getpid in the 32-bit ABI.
+pub(crate) const I386_GETPID: i64 = -2;
+/// Not a number of a call: an ioctl on a pseudo terminal; request and argument follow.
+pub(crate) const PTY: i64 = -3;
+
+const NOWHERE: u64 = u64::MAX;
+const HIGH: u64 = 1 << 32;
+const NEW_USER: u64 = 0x1000_0000;
+/// The line discipline of every terminal (N_TTY).
+static DISCIPLINE: i32 = 0;
+
+fn pointer(text: &'static CStr) -> u64 {
+    u64::try_from(text.as_ptr().expose_provenance()).unwrap_or_default()
+}
+
+fn row(name: &'static str, number: i64, some: &[u64]) -> Row {
+    let mut arguments = [0; 6];
+    arguments.iter_mut().zip(some).for_each(|(to, from)| *to = *from);
+    Row { name, number, arguments }
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    let mut all = processes();
+    all.extend(machine());
+    all.extend(namespaces());
+    all.extend(unlisted());
+    all.extend(sockets());
+    all.extend(foreign());
+    all.extend(terminals());
+    all
+}
+
+fn processes() -> Vec<Row> {
+    let me = u64::from(std::process::id());
+    vec![
+        row("getpid", libc::SYS_getpid, &[]),
+        row("ptrace", libc::SYS_ptrace, &[0]),
+        row("process_vm_readv", libc::SYS_process_vm_readv, &[me]),
+        row("process_vm_writev", libc::SYS_process_vm_writev, &[me]),
+        row("pidfd_getfd", libc::SYS_pidfd_getfd, &[NOWHERE]),
+        row("kcmp", libc::SYS_kcmp, &[me, me, 1]),
+        row("keyctl", libc::SYS_keyctl, &[0, u64::MAX - 2]),
+        row("add_key", libc::SYS_add_key, &[]),
+        row("request_key", libc::SYS_request_key, &[]),
+        row("personality-read-implies-exec", libc::SYS_personality, &[0x40_0000]),
+        row("personality-no-randomize", libc::SYS_personality, &[0x4_0000]),
+    ]
+}
+
+fn machine() -> Vec<Row> {
+    vec![
+        row("bpf", libc::SYS_bpf, &[]),
+        row("perf_event_open", libc::SYS_perf_event_open, &[]),
+        row("userfaultfd", libc::SYS_userfaultfd, &[]),
+        row("open_by_handle_at", libc::SYS_open_by_handle_at, &[NOWHERE]),
+        row("name_to_handle_at", libc::SYS_name_to_handle_at, &[NOWHERE]),
+        row("syslog", libc::SYS_syslog, &[10]),
+        row("reboot", libc::SYS_reboot, &[]),
+        row("kexec_load", libc::SYS_kexec_load, &[0, 0, 0, 0xffff_ffff]),
+        row("init_module", libc::SYS_init_module, &[]),
+        row("delete_module", libc::SYS_delete_module, &[pointer(c"no-such-module"), 0x800]),
+        row("swapon", libc::SYS_swapon, &[]),
+        row("settimeofday", libc::SYS_settimeofday, &[]),
+        row("sethostname", libc::SYS_sethostname, &[0, NOWHERE]),
+    ]
+}
+
+fn namespaces() -> Vec<Row> {
+    let child = u64::from(libc::SIGCHLD.unsigned_abs());
+    vec![
+        row("mount", libc::SYS_mount, &[]),
+        row("umount2", libc::SYS_umount2, &[]),
+        row("pivot_root", libc::SYS_pivot_root, &[]),
+        row("chroot", libc::SYS_chroot, &[pointer(c"/")]),
+        row("setns", libc::SYS_setns, &[NOWHERE]),
+        row("unshare-nothing", libc::SYS_unshare, &[0]),
+        row("unshare-user", libc::SYS_unshare, &[NEW_USER]),
+        row("clone-user", libc::SYS_clone, &[NEW_USER | child]),
+        row("clone-net", libc::SYS_clone, &[0x4000_0000 | child]),
+        row("clone3", libc::SYS_clone3, &[]),
+    ]
+}
+
+/// Calls of this kernel that no table of the product names.
+fn unlisted() -> Vec<Row> {
+    vec![
+        row("io_uring_setup", libc::SYS_io_uring_setup, &[1]),
+        row("io_uring_enter", libc::SYS_io_uring_enter, &[NOWHERE]),
+        row("io_uring_register", libc::SYS_io_uring_register, &[NOWHERE]),
+        row("open_tree", libc::SYS_open_tree, &[NOWHERE]),
+        row("move_mount", libc::SYS_move_mount, &[NOWHERE]),
+        row("fsopen", libc::SYS_fsopen, &[]),
+        row("fspick", libc::SYS_fspick, &[NOWHERE]),
+        row("mount_setattr", libc::SYS_mount_setattr, &[NOWHERE]),
+        row("vmsplice", libc::SYS_vmsplice, &[NOWHERE]),
+        row("process_madvise", libc::SYS_process_madvise, &[NOWHERE]),
+        row("fanotify_init", libc::SYS_fanotify_init, &[NOWHERE]),
+    ]
+}
+
+fn sockets() -> Vec<Row> {
+    let socket = |name, family, kind, protocol| row(name, libc::SYS_socket, &[family, kind, protocol]);
+    vec![
+        socket("socket-inet", 2, 1, 0),
+        socket("socket-inet6", 10, 1, 0),
+        socket("socket-unix", 1, 1, 0),
+        socket("socket-netlink-route", 16, 3, 0),
+        socket("socket-netlink-audit", 16, 3, 9),
+        socket("socket-netlink-sock-diag", 16, 3, 4),
+        socket("socket-netlink-uevent", 16, 3, 15),
+        socket("socket-alg", 38, 5, 0),
+        socket("socket-packet", 17, 3, 0),
+        socket("socket-packet-high-bits", 17 | HIGH, 3, 0),
+        socket("socket-vsock", 40, 1, 0),
+        socket("socket-bluetooth", 31, 3, 1),
+        socket("socket-xdp", 44, 3, 0),
+        socket("socket-mptcp", 2, 1, 262),
+        socket("socket-mptcp6", 10, 1, 262),
+        row("socketpair-inet", libc::SYS_socketpair, &[2, 1, 0]),
+    ]
+}
+
+#[cfg(target_arch = "x86_64")]
+fn foreign() -> Vec<Row> {
+    vec![row("x32-getpid", libc::SYS_getpid | 0x4000_0000, &[]), row("i386-getpid", I386_GETPID, &[])]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn foreign() -> Vec<Row> {
+    vec![]
+}
+
+fn terminals() -> Vec<Row> {
+    let letter = pointer(c"x");
+    let discipline = u64::try_from((&raw const DISCIPLINE).expose_provenance()).unwrap_or_default();
+    vec![
+        row("tiocgwinsz-nowhere", libc::SYS_ioctl, &[NOWHERE, 0x5413]),
+        row("tiocsti", PTY, &[0x5412, letter]),
+        row("tiocsti-high-bits", PTY, &[0x5412 | HIGH, letter]),
+        row("tiocsetd", PTY, &[0x5423, discipline]),
+        row("tioclinux", PTY, &[0x541c, letter]),
+        row("tiocconsole-nowhere", libc::SYS_ioctl, &[NOWHERE, 0x541d]),
+    ]
+}
