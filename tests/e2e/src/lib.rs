@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
 pub mod inside;
+pub mod session;
 pub mod start;
 pub mod sys;
 pub mod terminal;
+pub mod trace;
