@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ use crate::sys;
 const LIMIT: Duration = Duration::from_secs(60);
 /// The number under which the helper takes its end of the conversation.
 pub const CHANNEL: i32 = 3;
+
+/// A private world sees what lies in the machine's own /run: sessions of others are forgotten, in this world only.
+static FORGET: Once = Once::new();
 
 type Step = Box<dyn FnMut() -> io::Result<()> + Send + Sync>;
 
@@ -45,6 +49,9 @@ impl Start {
     /// A program as Alice, with the environment of the scene.
     pub fn program(scene: &Scene, program: impl Into<PathBuf>, arguments: &[&str]) -> Self {
         let program = program.into();
+        if scene.machine.is_private() {
+            FORGET.call_once(|| drop(std::fs::remove_dir_all("/run/agent-aws")));
+        }
         let alice = scene.machine.user("alice");
         let name = program.file_name().unwrap_or_default().to_owned();
         let call = scene.agent_aws(&[]).command();

@@ -1,4 +1,6 @@
-use std::process::ExitCode;
 use agent_aws_harness::{Case, suite};
+use std::process::ExitCode;
 const CASES: &[Case] = &[];
-fn main() -> ExitCode { suite(CASES) }
+fn main() -> ExitCode {
+    suite(CASES)
+}
