@@ -64,7 +64,12 @@ impl Cause {
 
     fn answer(operation: &str, error: &ErrorMetadata) -> Self {
         let code = error.code().unwrap_or("an error without a code");
-        let text = format!("{operation}: {code}: {}", error.message().unwrap_or("no message"));
+        let mut text = format!("{operation}: {code}: {}", error.message().unwrap_or("no message"));
+        // Never tried again without: whoever wants sessions without attribution says so in policy.
+        if ["sts:SetSourceIdentity", "sts:TagSession"].iter().any(|action| text.contains(action)) {
+            text = one_line(&text)
+                + "; the role must trust sts:SetSourceIdentity, sts:TagSession, or policy say attribution = \"name\"";
+        }
         if passes(code) { Self::passing(text) } else { Self::denied(text) }
     }
 
@@ -141,6 +146,14 @@ mod tests {
         assert_eq!(answer("AccessDenied").kind, Kind::Denied);
         assert_eq!(answer("Throttling").kind, Kind::Passing);
         assert_eq!(answer("ServiceUnavailable").kind, Kind::Passing);
+    }
+
+    #[test]
+    fn a_role_that_forbids_attribution_says_what_to_do() {
+        let e =
+            ErrorMetadata::builder().code("AccessDenied").message("not authorized to perform: sts:TagSession").build();
+        let text = Cause::answer("AssumeRole", &e).text;
+        assert!(text.contains("sts:SetSourceIdentity, sts:TagSession") && text.contains("attribution"), "{text}");
     }
 
     #[test]
