@@ -1,8 +1,13 @@
 //! Giving privilege up for good. Every step is read back; a step that did not take ends the process.
 
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
 use caps::{CapSet, Capability};
 use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, set_dumpable_behavior};
-use rustix::thread::{CapabilitiesSecureBits as Bits, capabilities_secure_bits, set_capabilities_secure_bits};
+use rustix::thread::{
+    CapabilitiesSecureBits as Bits, CapabilitySet, capabilities_secure_bits, set_capabilities_secure_bits,
+};
 
 use crate::error::Failure;
 
@@ -29,6 +34,7 @@ pub enum Kept {
 /// Takes `ids` for good, with no way back: bounding set empty, securebits locked, groups, gid, uid, every capability
 /// set empty, no_new_privs, not dumpable.
 pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
+    let status = Status::open()?;
     not_dumpable()?;
     empty_bounding_set()?;
     lock_securebits()?;
@@ -39,8 +45,8 @@ pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| Failure::plain("setresgid", e))?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| Failure::plain("setresuid", e))?;
-    forbid_gaining(Kept::Nothing)?;
-    verify_ids(ids)?;
+    forbid_gaining(Kept::Nothing, &status)?;
+    verify_ids(ids, &status.read())?;
     // Each change of credentials sets it again from fs.suid_dumpable.
     not_dumpable()
 }
@@ -52,12 +58,9 @@ pub fn forbid_gaining_unprivileged() -> Result<(), Failure> {
     not_dumpable()
 }
 
-/// Empties the capability sets but for `kept` and sets no_new_privs.
-pub fn forbid_gaining(kept: Kept) -> Result<(), Failure> {
+/// Empties the capability sets but for `kept` (the bounding set must be empty already) and sets no_new_privs.
+pub fn forbid_gaining(kept: Kept, status: &Status) -> Result<(), Failure> {
     let capability = |e: caps::errors::CapsError| Failure::plain("dropping capabilities", e);
-    if caps::read(None, CapSet::Bounding).is_ok_and(|set| !set.is_empty()) {
-        empty_bounding_set()?;
-    }
     caps::clear(None, CapSet::Ambient).map_err(capability)?;
     caps::clear(None, CapSet::Inheritable).map_err(capability)?;
     let wanted = match kept {
@@ -66,22 +69,42 @@ pub fn forbid_gaining(kept: Kept) -> Result<(), Failure> {
     };
     caps::set(None, CapSet::Effective, &wanted).map_err(capability)?;
     caps::set(None, CapSet::Permitted, &wanted).map_err(capability)?;
-    for (set, expected) in [
-        (CapSet::Ambient, &caps::CapsHashSet::new()),
-        (CapSet::Inheritable, &caps::CapsHashSet::new()),
-        (CapSet::Bounding, &caps::CapsHashSet::new()),
-        (CapSet::Effective, &wanted),
-        (CapSet::Permitted, &wanted),
-    ] {
-        if caps::read(None, set).map_err(capability)? != *expected {
-            return Err(Failure::plain("dropping capabilities", format!("the {set:?} set is not what was asked for")));
+    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
+    let left = wanted.iter().map(Capability::bitmask).sum::<u64>();
+    let status = status.read();
+    let sets = [("CapInh:", 0), ("CapPrm:", left), ("CapEff:", left), ("CapBnd:", 0), ("CapAmb:", 0)];
+    for (set, expected) in sets {
+        if u64::from_str_radix(field(&status, set), 16) != Ok(expected) {
+            return Err(Failure::plain("dropping capabilities", format!("{set} is {}", field(&status, set))));
         }
     }
-    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
-    match rustix::thread::no_new_privs() {
-        Ok(true) => Ok(()),
+    match field(&status, "NoNewPrivs:") {
+        "1" => Ok(()),
         _ => Err(Failure::plain("no_new_privs", "did not take")),
     }
+}
+
+/// What the kernel says of this process (proc_pid_status(5)): opened before what it lies in is out of reach.
+#[derive(Debug)]
+pub struct Status(std::fs::File);
+
+impl Status {
+    /// Opens it.
+    pub fn open() -> Result<Self, Failure> {
+        let path = "/proc/self/status";
+        std::fs::File::open(path).map(Self).map_err(|e| Failure::os("opening", Path::new(path), e))
+    }
+
+    /// As it is now; nothing, which no expectation meets, if it cannot be read.
+    fn read(&self) -> String {
+        let mut text = [0u8; 8192];
+        let length = self.0.read_at(&mut text, 0).unwrap_or(0);
+        String::from_utf8_lossy(text.get(..length).unwrap_or_default()).into_owned()
+    }
+}
+
+fn field<'s>(status: &'s str, name: &str) -> &'s str {
+    status.lines().find_map(|line| line.strip_prefix(name)).map_or("?", str::trim)
 }
 
 /// Nobody of the same uid may trace this process or read its memory, and it leaves no core.
@@ -94,8 +117,16 @@ pub fn not_dumpable() -> Result<(), Failure> {
     }
 }
 
-fn empty_bounding_set() -> Result<(), Failure> {
-    caps::clear(None, CapSet::Bounding).map_err(|e| Failure::plain("emptying the bounding set", e))
+/// Nothing may be gained by executing a file. Numbers that the kernel does not know end the loop; what is left is read back with the other sets.
+pub fn empty_bounding_set() -> Result<(), Failure> {
+    for number in 0..64 {
+        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(e) => return Err(Failure::plain("emptying the bounding set", e)),
+        }
+    }
+    Ok(())
 }
 
 /// uid 0 means nothing from here on, and nobody can make it mean something again.
@@ -116,15 +147,13 @@ fn lock_securebits() -> Result<(), Failure> {
 }
 
 /// Reads the ids back and then tries to get them back: that must fail.
-fn verify_ids(ids: &Ids) -> Result<(), Failure> {
+fn verify_ids(ids: &Ids, status: &str) -> Result<(), Failure> {
     let bad = |what| Err(Failure::plain("dropping privilege", format!("{what} did not take")));
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
     let four = |id: u32| [id; 4].map(|i| i.to_string()).join("\t");
-    if line("Uid:") != Some(&four(ids.uid)) {
+    if field(status, "Uid:") != four(ids.uid) {
         return bad("uid");
     }
-    if line("Gid:") != Some(&four(ids.gid)) {
+    if field(status, "Gid:") != four(ids.gid) {
         return bad("gid");
     }
     if let Some(wanted) = &ids.groups {
@@ -132,7 +161,7 @@ fn verify_ids(ids: &Ids) -> Result<(), Failure> {
         wanted.sort_unstable();
         wanted.dedup();
         let mut have: Vec<u32> =
-            line("Groups:").unwrap_or("?").split_whitespace().map(|g| g.parse().unwrap_or(u32::MAX)).collect();
+            field(status, "Groups:").split_whitespace().map(|g| g.parse().unwrap_or(u32::MAX)).collect();
         have.sort_unstable();
         have.dedup();
         if have != wanted {

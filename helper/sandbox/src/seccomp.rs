@@ -61,17 +61,52 @@ fn architecture() -> Result<TargetArch, Failure> {
     std::env::consts::ARCH.try_into().map_err(|e| Failure::plain("seccomp", e))
 }
 
-fn allow_list(nesting: bool) -> Result<BpfProgram, Failure> {
-    let mut rules = unconditional(ALLOWED);
-    rules.append(&mut unconditional(NESTING));
-    rules.insert(libc::SYS_personality, personalities()?);
-    if nesting {
-        // Without nesting a filter that cannot read clone3's structure must not admit it.
-        rules.insert(libc::SYS_clone3, vec![]);
-    }
-    let filter = SeccompFilter::new(rules, errno(libc::ENOSYS), SeccompAction::Allow, architecture()?);
-    filter.and_then(BpfProgram::try_from).map_err(|e| Failure::plain("seccomp", e))
+/// The numbers that the allow-list admits. Calls whose arguments matter are held by the filters after it.
+fn admitted(nesting: bool) -> Vec<i64> {
+    let tables = ALLOWED.iter().chain(NESTING).flat_map(|g| g.calls).copied();
+    // Without nesting a filter that cannot read clone3's structure must not admit it.
+    let clone3 = nesting.then_some(libc::SYS_clone3);
+    let mut numbers: Vec<i64> = tables.chain([libc::SYS_personality]).chain(clone3).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
+
+/// The allow-list, as ranges of numbers. The kernel runs a new filter once for every number there is (to know which
+/// calls it may pass without running it), so that a list of four instructions a call would cost more than the sandbox.
+fn allow_list(nesting: bool) -> Result<BpfProgram, Failure> {
+    let op = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
+    let (kill, allow, unknown) = (op(RETURN, 0, 0, KILL), op(RETURN, 0, 0, ALLOW), op(RETURN, 0, 0, NOT_THERE));
+    let mut program = vec![op(LOAD, 0, 0, 4), op(EQUAL, 1, 0, native_abi()), kill, op(LOAD, 0, 0, 0)];
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in admitted(nesting) {
+        let number = u32::try_from(number).map_err(|e| Failure::plain("seccomp", e))?;
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    for (first, last) in ranges {
+        program.extend([op(GREATER, 3, 0, last), op(AT_LEAST, 1, 0, first), unknown.clone(), allow.clone()]);
+    }
+    program.push(unknown);
+    Ok(program)
+}
+
+/// As seccomp_data.arch says it (linux/audit.h).
+const fn native_abi() -> u32 {
+    if cfg!(target_arch = "aarch64") { 0xc000_00b7 } else { 0xc000_003e }
+}
+
+// Classic BPF, as seccomp uses it (linux/filter.h, linux/seccomp.h).
+const LOAD: u16 = 0x20;
+const EQUAL: u16 = 0x15;
+const GREATER: u16 = 0x25;
+const AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+const KILL: u32 = 0x8000_0000;
+const ALLOW: u32 = 0x7fff_0000;
+const NOT_THERE: u32 = 0x0005_0000 | libc::ENOSYS.unsigned_abs();
 
 /// A filter that allows everything but what matches.
 fn compile(rules: Result<Rules, Failure>, action: SeccompAction) -> Result<BpfProgram, Failure> {
@@ -91,6 +126,8 @@ fn refused(nesting: bool) -> Result<Rules, Failure> {
     }
     rules.insert(libc::SYS_ioctl, terminal);
     rules.insert(libc::SYS_socketpair, vec![rule(&[(0, SeccompCmpOp::Ne, family(libc::AF_UNIX))])?]);
+    let personalities: Vec<_> = PERSONALITIES.iter().map(|value| (0, SeccompCmpOp::Ne, *value)).collect();
+    rules.insert(libc::SYS_personality, vec![rule(&personalities)?]);
     if !nesting {
         rules.append(&mut unconditional(NESTING));
         let mut namespaces = Vec::new();
@@ -118,10 +155,6 @@ fn family(value: libc::c_int) -> u64 {
     u64::from(value.unsigned_abs())
 }
 
-fn personalities() -> Result<Vec<SeccompRule>, Failure> {
-    PERSONALITIES.iter().map(|value| rule(&[(0, SeccompCmpOp::Eq, *value)])).collect()
-}
-
 /// A rule that holds if all of its conditions do; arguments are compared on 32 bits, as the kernel does with them.
 fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, Failure> {
     let made: Result<Vec<_>, _> =
@@ -129,17 +162,12 @@ fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, Failure> 
     made.and_then(SeccompRule::new).map_err(|e| Failure::plain("seccomp", e))
 }
 
-/// x32 calls carry this bit. seccompiler compares numbers for equality only, so these four instructions are ours.
+/// x32 calls carry this bit.
 #[cfg(target_arch = "x86_64")]
 fn x32() -> BpfProgram {
     const X32_BIT: u32 = 0x4000_0000;
     let op = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
-    vec![
-        op(0x20, 0, 0, 0),           // load the number of the call
-        op(0x35, 0, 1, X32_BIT),     // is it at least that?
-        op(0x06, 0, 0, 0x8000_0000), // kill the process
-        op(0x06, 0, 0, 0x7fff_0000), // allow
-    ]
+    vec![op(LOAD, 0, 0, 0), op(AT_LEAST, 0, 1, X32_BIT), op(RETURN, 0, 0, KILL), op(RETURN, 0, 0, ALLOW)]
 }
 
 #[cfg(test)]
@@ -155,6 +183,58 @@ mod tests {
                 "{:?}",
                 all.iter().map(|(n, p)| (n, p.len())).collect::<Vec<_>>()
             );
+        }
+    }
+
+    /// What the allow-list answers, run as the kernel would.
+    fn answer(program: &BpfProgram, abi: u32, number: u32) -> u32 {
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let op = &program[at];
+            let taken = match op.code {
+                LOAD => {
+                    value = if op.k == 4 { abi } else { number };
+                    0
+                }
+                RETURN => return op.k,
+                EQUAL => {
+                    if value == op.k {
+                        op.jt
+                    } else {
+                        op.jf
+                    }
+                }
+                GREATER => {
+                    if value > op.k {
+                        op.jt
+                    } else {
+                        op.jf
+                    }
+                }
+                AT_LEAST => {
+                    if value >= op.k {
+                        op.jt
+                    } else {
+                        op.jf
+                    }
+                }
+                code => panic!("{code:#x}"),
+            };
+            at += 1 + usize::from(taken);
+        }
+    }
+
+    #[test]
+    fn the_allow_list_admits_the_tables_and_nothing_else() {
+        for nesting in [false, true] {
+            let (program, numbers) = (allow_list(nesting).unwrap(), admitted(nesting));
+            for number in 0..2000 {
+                let expected = if numbers.contains(&i64::from(number)) { ALLOW } else { NOT_THERE };
+                assert_eq!(answer(&program, native_abi(), number), expected, "{number}");
+            }
+            assert_eq!(answer(&program, native_abi(), u32::MAX), NOT_THERE);
+            assert_eq!(answer(&program, 0x4000_0003, 1), KILL, "a call of the 32-bit ABI");
+            assert!(program.len() < 500, "{}", program.len());
         }
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use agent_aws_protocol::Refusal;
-use agent_aws_sandbox::{Failure, Kept, calls, forbid_gaining, forbid_gaining_unprivileged, not_dumpable};
+use agent_aws_sandbox::{
+    Failure, Kept, Status, calls, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged, not_dumpable,
+};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
@@ -24,8 +26,9 @@ const CALLS: &[i64] = calls! {
 pub(crate) fn confine(mode: Mode) -> Result<(), Refusal> {
     match mode {
         Mode::Privileged(_root) => {
-            empty_root().map_err(kernel)?;
-            forbid_gaining(Kept::Kill).map_err(kernel)?;
+            let status = Status::open().map_err(kernel)?;
+            empty_bounding_set().and_then(|()| empty_root()).map_err(kernel)?;
+            forbid_gaining(Kept::Kill, &status).map_err(kernel)?;
         }
         Mode::Unprivileged => forbid_gaining_unprivileged().map_err(kernel)?,
     }
