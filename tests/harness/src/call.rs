@@ -65,6 +65,14 @@ impl Call {
         call
     }
 
+    /// Another program in the same place, as the same user, with the same environment.
+    #[must_use]
+    pub fn instead(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self.arguments.clear();
+        self
+    }
+
     /// Adds one argument.
     #[must_use]
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {

@@ -22,15 +22,23 @@ pub(crate) struct Options {
     pub(crate) prefix: PathBuf,
     /// Whether the helper gets the setuid bit, if we are root.
     pub(crate) setuid: bool,
+    /// Whether every file is named.
+    pub(crate) verbose: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { destdir: PathBuf::new(), prefix: "/usr/local".into(), setuid: true }
+        Self { destdir: PathBuf::new(), prefix: "/usr/local".into(), setuid: true, verbose: true }
     }
 }
 
 impl Options {
+    fn say(&self, text: std::fmt::Arguments<'_>) {
+        if self.verbose {
+            println!("{text}");
+        }
+    }
+
     /// An absolute path of the installed system, below DESTDIR.
     fn place(&self, path: &Path) -> PathBuf {
         match self.destdir.as_os_str().is_empty() {
@@ -51,14 +59,14 @@ pub(crate) fn install(root: &Path, options: &Options) -> Outcome {
     }
     if setuid {
         let sysusers = options.prefix.join("lib/sysusers.d/agent-aws.conf");
-        file(Path::new(SYSUSERS), &options.place(&sysusers), 0o644)?;
+        file(options, Path::new(SYSUSERS), &options.place(&sysusers), 0o644)?;
         return configuration(options);
     }
-    println!("no setuid bit: installed for unprivileged mode (own sources only; policy is advisory)");
+    options.say(format_args!("no setuid bit: unprivileged mode (own sources only; policy is advisory)"));
     if !shell::is_root()
         && let Err(e) = configuration(options)
     {
-        println!("left out: {e}");
+        options.say(format_args!("left out: {e}"));
     }
     Ok(())
 }
@@ -66,42 +74,42 @@ pub(crate) fn install(root: &Path, options: &Options) -> Outcome {
 fn program(root: &Path, options: &Options, product: &Product, setuid: bool) -> Outcome {
     let place = options.place(&options.prefix.join(product.directory).join(product.name));
     let mode = if setuid { product.mode } else { product.mode & 0o777 };
-    file(&product.built(root), &place, mode)
+    file(options, &product.built(root), &place, mode)
 }
 
 /// Policy, sources and log. What an admin has already made stays as it is.
 fn configuration(options: &Options) -> Outcome {
-    directory(&options.place(Path::new("/etc/agent-aws/policy.d")), 0o755)?;
-    directory(&options.place(Path::new("/etc/agent-aws/sources")), 0o700)?;
-    directory(&options.place(Path::new("/var/log/agent-aws")), 0o750)?;
+    directory(options, &options.place(Path::new("/etc/agent-aws/policy.d")), 0o755)?;
+    directory(options, &options.place(Path::new("/etc/agent-aws/sources")), 0o700)?;
+    directory(options, &options.place(Path::new("/var/log/agent-aws")), 0o750)?;
     let policy = options.place(Path::new("/etc/agent-aws/policy.toml"));
     if fs::symlink_metadata(&policy).is_ok() {
-        println!("kept {}", policy.display());
+        options.say(format_args!("kept {}", policy.display()));
         return Ok(());
     }
-    file(Path::new(DEFAULT_POLICY), &policy, 0o644)
+    file(options, Path::new(DEFAULT_POLICY), &policy, 0o644)
 }
 
 /// Makes a directory, and 0755 ones above it; leaves one that is there alone.
-fn directory(path: &Path, mode: u32) -> Outcome {
+fn directory(options: &Options, path: &Path, mode: u32) -> Outcome {
     if path.is_dir() {
         return Ok(());
     }
     if let Some(above) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        directory(above, 0o755)?;
+        directory(options, above, 0o755)?;
     }
     let failed = || Failure::on(path.display());
     fs::DirBuilder::new().mode(mode).create(path).map_err(failed())?;
     // The mode above went through the umask.
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed())?;
-    println!("{mode:04o} {}/", path.display());
+    options.say(format_args!("{mode:04o} {}/", path.display()));
     Ok(())
 }
 
 /// Replaces `to` in one step: whoever starts it meanwhile gets the old file or the new one.
-fn file(from: &Path, to: &Path, mode: u32) -> Outcome {
+fn file(options: &Options, from: &Path, to: &Path, mode: u32) -> Outcome {
     let above = to.parent().unwrap_or(Path::new("/"));
-    directory(above, 0o755)?;
+    directory(options, above, 0o755)?;
     let name = to.file_name().unwrap_or_default().display().to_string();
     let new = above.join(format!(".{name}.{}", std::process::id()));
     let written = write(from, &new, mode).and_then(|()| fs::rename(&new, to));
@@ -109,7 +117,7 @@ fn file(from: &Path, to: &Path, mode: u32) -> Outcome {
         let _ = fs::remove_file(&new);
     }
     written.map_err(Failure::on(format!("{} -> {}", from.display(), to.display())))?;
-    println!("{mode:04o} {}", to.display());
+    options.say(format_args!("{mode:04o} {}", to.display()));
     Ok(())
 }
 

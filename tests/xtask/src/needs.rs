@@ -31,13 +31,19 @@ pub(crate) fn place(root: &Path) -> PathBuf {
 /// Gets what is missing. What cannot be had is said: the tests that need it are skipped, and say so too.
 pub(crate) fn get(root: &Path) {
     let place = place(root);
-    let mut missing = programs();
+    get_programs();
     let tries: [(&str, Outcome); 2] =
         [("Python clients", python(root, &place.join("venv"))), ("JavaScript client", javascript(&place.join("npm")))];
     for (what, outcome) in tries {
-        missing.extend(outcome.err().map(|why| format!("{what}: {why}")));
+        if let Err(why) = outcome {
+            println!("not here: {what}: {why}");
+        }
     }
-    for what in missing {
+}
+
+/// Only the programs of the system.
+pub(crate) fn get_programs() {
+    for what in programs() {
         println!("not here: {what}");
     }
 }

@@ -7,21 +7,21 @@ use crate::shell::{self, Failure, Outcome};
 use crate::{needs, stage};
 
 pub(crate) fn demo(root: &Path) -> Outcome {
-    start(root, "agent-aws-demo", &[])
+    shell::run(&mut shell::cargo(&["build", "--locked", "-p", "agent-aws-demo"]))?;
+    stage::build_and_set(root)?;
+    start(root, &shell::target_dir(root).join("debug/agent-aws-demo"), &[])
 }
 
 pub(crate) fn bench(root: &Path, more: &[String]) -> Outcome {
-    needs::get(root);
-    start(root, "agent-aws-bench", more)
+    needs::get_programs();
+    shell::run(&mut shell::cargo(&["build", "--locked", "--profile", "tools", "-p", "agent-aws-bench"]))?;
+    stage::build_and_set(root)?;
+    let built = shell::target_dir(root).join("tools");
+    let probe = stage::place(root).join("tools/bench-probe");
+    std::fs::copy(built.join("bench-probe"), &probe).map_err(Failure::on(probe.display()))?;
+    start(root, &built.join("agent-aws-bench"), more)
 }
 
-fn start(root: &Path, program: &str, more: &[String]) -> Outcome {
-    shell::run(&mut shell::cargo(&["build", "--locked", "-p", program]))?;
-    stage::build_and_set(root)?;
-    let mut command = Command::new(shell::target_dir(root).join("debug").join(program));
-    let status = command.args(more).env(stage::VARIABLE, stage::place(root)).status().map_err(Failure::on(program))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Failure::new(format!("{program}: {status}"))),
-    }
+fn start(root: &Path, program: &Path, more: &[String]) -> Outcome {
+    shell::run(Command::new(program).args(more).env(stage::VARIABLE, stage::place(root)))
 }

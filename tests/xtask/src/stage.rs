@@ -33,9 +33,10 @@ pub(crate) fn set(root: &Path) -> Outcome {
     fs::set_permissions(&place, fs::Permissions::from_mode(0o700)).map_err(failed())?;
     if shell::is_root() {
         let destdir = place.join("setuid");
-        install::install(root, &Options { destdir, ..Options::default() })?;
+        install::install(root, &Options { destdir, verbose: false, ..Options::default() })?;
     }
-    let user = Options { destdir: place.join("user"), prefix: "/opt/agent-aws-user".into(), setuid: false };
+    let user =
+        Options { destdir: place.join("user"), prefix: "/opt/agent-aws-user".into(), setuid: false, verbose: false };
     install::install(root, &user)?;
     tools(root, &place.join("tools"))?;
     let deps = needs::place(root);
