@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use agent_aws_plan::{Kind, MountPoint, Source};
+use agent_aws_plan::{Kind, MountPoint, Opener, Source};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, mkdirat, openat, openat2, statx};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -31,8 +31,17 @@ pub fn open_source(source: &Source) -> Result<Opened, Failure> {
     };
     match opened {
         Ok(fd) => {
+            let plain = matches!(type_of(fd.as_fd())?, FileType::Directory | FileType::RegularFile | FileType::Symlink);
+            if !plain && source.opener == Opener::Caller {
+                return Err(Failure {
+                    step: "opening",
+                    object: Some(path.clone()),
+                    cause: "it is no file or directory".into(),
+                });
+            }
+            // By the real uid, so that the capabilities of a user namespace do not count: the agent has none.
             let access = rustix::fs::Access::WRITE_OK;
-            let writable = rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).is_ok();
+            let writable = rustix::fs::accessat(CWD, path, access, AtFlags::empty()).is_ok();
             Ok(Opened { descriptor: Some(fd), writable })
         }
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(Opened { descriptor: None, writable: false }),
@@ -128,7 +137,9 @@ impl Secrets {
         let known = |list: &[(Place, PathBuf)], path: &Path| list.iter().any(|(_, p)| p == path);
         let at = |path: &Path| open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok();
         for store in stores {
-            for parent in store.ancestors().skip(1) {
+            // A store may be a link (into a repository of dotfiles): what contains its target contains it too.
+            let real = store.canonicalize().unwrap_or_default();
+            for parent in store.ancestors().skip(1).chain(real.ancestors().skip(1)) {
                 if !known(&found.above, parent)
                     && let Some(at) = at(parent)
                 {
@@ -153,7 +164,10 @@ impl Secrets {
                 return self.stores.get(n).map(|(_, path)| path.as_path());
             }
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            here = openat(&here, c"..", flags, Mode::empty()).ok()?;
+            here = match openat(&here, c"..", flags, Mode::empty()) {
+                Err(Errno::NOTDIR) => open_path(real_path(fd).ok()?.parent()?, false).ok()?,
+                other => other.ok()?,
+            };
             let above = place(here.as_fd(), c"").ok()?;
             if above == at {
                 return None;
@@ -165,9 +179,7 @@ impl Secrets {
 
 /// What a descriptor is. A file server that does not answer is not asked (AT_STATX_DONT_SYNC).
 pub fn kind_of(fd: BorrowedFd<'_>) -> Result<Kind, Failure> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let found = statx(fd, c"", flags, StatxFlags::TYPE).map_err(|e| Failure::plain("looking at a descriptor", e))?;
-    Ok(match FileType::from_raw_mode(found.stx_mode.into()) {
+    Ok(match type_of(fd)? {
         FileType::Directory => Kind::Directory,
         FileType::RegularFile | FileType::CharacterDevice => Kind::File,
         FileType::Symlink => {
@@ -178,6 +190,12 @@ pub fn kind_of(fd: BorrowedFd<'_>) -> Result<Kind, Failure> {
             return Err(Failure::plain("a path of the plan", format!("is neither file nor directory: {other:?}")));
         }
     })
+}
+
+fn type_of(fd: BorrowedFd<'_>) -> Result<FileType, Failure> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let found = statx(fd, c"", flags, StatxFlags::TYPE).map_err(|e| Failure::plain("looking at a descriptor", e))?;
+    Ok(FileType::from_raw_mode(found.stx_mode.into()))
 }
 
 /// Where the kernel says that a descriptor leads.

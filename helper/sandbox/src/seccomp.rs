@@ -1,8 +1,7 @@
 //! System call filters. The kernel takes the most restrictive answer of all of them.
 //!
-//! 1. an allow-list: everything else is ENOSYS; a foreign ABI is killed;
+//! 1. an allow-list: everything else is ENOSYS; a foreign ABI is killed, x32 with it;
 //! 2. an argument filter: terminal injection, socket families, namespaces, refused calls: EPERM and friends;
-//! 3. on x86-64, the x32 ABI is killed, whose calls have numbers of their own.
 
 use std::collections::BTreeMap;
 
@@ -48,8 +47,6 @@ pub fn programs(nesting: bool) -> Result<Vec<(&'static str, BpfProgram)>, Failur
     let mut all = vec![("allow-list", allow_list(nesting)?)];
     all.push(("refused calls", compile(refused(nesting), errno(libc::EPERM))?));
     all.push(("socket families", compile(families(), errno(libc::EAFNOSUPPORT))?));
-    #[cfg(target_arch = "x86_64")]
-    all.push(("x32", x32()));
     Ok(all)
 }
 
@@ -77,7 +74,10 @@ fn admitted(nesting: bool) -> Vec<i64> {
 fn allow_list(nesting: bool) -> Result<BpfProgram, Failure> {
     let op = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
     let (kill, allow, unknown) = (op(RETURN, 0, 0, KILL), op(RETURN, 0, 0, ALLOW), op(RETURN, 0, 0, NOT_THERE));
-    let mut program = vec![op(LOAD, 0, 0, 4), op(EQUAL, 1, 0, native_abi()), kill, op(LOAD, 0, 0, 0)];
+    let mut program = vec![op(LOAD, 0, 0, 4), op(EQUAL, 1, 0, native_abi()), kill.clone(), op(LOAD, 0, 0, 0)];
+    if cfg!(target_arch = "x86_64") {
+        program.extend([op(AT_LEAST, 0, 1, X32_BIT), kill]);
+    }
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for number in admitted(nesting) {
         let number = u32::try_from(number).map_err(|e| Failure::plain("seccomp", e))?;
@@ -104,6 +104,8 @@ const EQUAL: u16 = 0x15;
 const GREATER: u16 = 0x25;
 const AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
+/// Calls of the x32 ABI carry this bit.
+const X32_BIT: u32 = 0x4000_0000;
 const KILL: u32 = 0x8000_0000;
 const ALLOW: u32 = 0x7fff_0000;
 const NOT_THERE: u32 = 0x0005_0000 | libc::ENOSYS.unsigned_abs();
@@ -160,14 +162,6 @@ fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, Failure> 
     let made: Result<Vec<_>, _> =
         conditions.iter().map(|(n, op, v)| SeccompCondition::new(*n, Dword, op.clone(), *v)).collect();
     made.and_then(SeccompRule::new).map_err(|e| Failure::plain("seccomp", e))
-}
-
-/// x32 calls carry this bit.
-#[cfg(target_arch = "x86_64")]
-fn x32() -> BpfProgram {
-    const X32_BIT: u32 = 0x4000_0000;
-    let op = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
-    vec![op(LOAD, 0, 0, 0), op(AT_LEAST, 0, 1, X32_BIT), op(RETURN, 0, 0, KILL), op(RETURN, 0, 0, ALLOW)]
 }
 
 #[cfg(test)]
@@ -232,7 +226,9 @@ mod tests {
                 let expected = if numbers.contains(&i64::from(number)) { ALLOW } else { NOT_THERE };
                 assert_eq!(answer(&program, native_abi(), number), expected, "{number}");
             }
-            assert_eq!(answer(&program, native_abi(), u32::MAX), NOT_THERE);
+            #[cfg(target_arch = "x86_64")]
+            assert_eq!(answer(&program, native_abi(), 0x4000_0000 | 39), KILL, "a call of the x32 ABI");
+            assert_eq!(answer(&program, native_abi(), 0x3fff_ffff), NOT_THERE);
             assert_eq!(answer(&program, 0x4000_0003, 1), KILL, "a call of the 32-bit ABI");
             assert!(program.len() < 500, "{}", program.len());
         }
