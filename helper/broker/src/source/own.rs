@@ -14,8 +14,9 @@ use aws_types::region::Region;
 
 use crate::cause::Cause;
 
-/// A credential_process may ask somebody; it may not ask for ever.
-const LONGEST: Duration = Duration::from_secs(60);
+/// A credential_process may ask somebody; it may not ask for ever. A start may take half a minute in all: that it was this
+/// that took too long must be said before.
+const LONGEST: Duration = Duration::from_secs(25);
 /// Variables of the region, the strongest first.
 const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// Variables of the endpoint of STS, the strongest first.
