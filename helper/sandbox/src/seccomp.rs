@@ -1,7 +1,7 @@
 //! System call filters. The kernel takes the most restrictive answer of all of them.
 //!
 //! 1. an allow-list: everything else is ENOSYS; a foreign ABI is killed, x32 with it;
-//! 2. an argument filter: terminal injection, socket families, namespaces, refused calls: EPERM and friends;
+//! 2. an argument filter: terminal injection, socket families, namespaces, refused calls: EPERM and friends.
 
 use std::collections::BTreeMap;
 

@@ -99,11 +99,11 @@ fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
 /// One run, start to end.
 fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u8>>) -> Result<(), Refusal> {
     // Decide.
-    let person = subject::resolve(&entered)?;
-    let mut audit = Audit::open(&entered.mode)?;
+    let opened = || Ok::<_, Refusal>((Audit::open(&entered.mode)?, PolicyFiles::find(&entered.mode)?));
+    let (person, opened) = subject::resolve_while(&entered, opened)?;
+    let (mut audit, policy) = opened?;
     let session = session_id()?;
     audit.about(&[("session", &session), ("uid", &entered.caller.uid), ("login", &person.caller.login)]);
-    let policy = PolicyFiles::find(&entered.mode)?;
     let decided = policy.read().and_then(|policy| decide::decide(&policy, &person, request, &session));
     let granting = decided.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
     let plan = make_plan(&person, &granting, request, command)?;

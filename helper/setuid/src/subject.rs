@@ -52,6 +52,11 @@ pub(crate) struct Person {
 
 /// Asks the database about the caller.
 pub(crate) fn resolve(entered: &Entered) -> Result<Person, Refusal> {
+    resolve_while(entered, || ()).map(|(person, ())| person)
+}
+
+/// The same, doing something else while it answers.
+pub(crate) fn resolve_while<T>(entered: &Entered, work: impl FnOnce() -> T) -> Result<(Person, T), Refusal> {
     let (uid, gid) = (entered.caller.uid, entered.caller.gid);
     let groups = match &entered.caller.groups {
         Some(groups) => groups.clone(),
@@ -71,9 +76,10 @@ pub(crate) fn resolve(entered: &Entered) -> Result<Person, Refusal> {
         }
     });
     let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
+    let done = work();
     let answer = child.channel.receive::<Answer>(Some(DEADLINE));
     let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?.message;
-    person(uid, gid, answer)
+    person(uid, gid, answer).map(|person| (person, done))
 }
 
 fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {
