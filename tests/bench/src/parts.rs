@@ -65,6 +65,7 @@ pub(crate) fn starts(mode: Mode, rounds: usize) {
         table.row(&[&what, &format!("{:.1} ms", ms[0]), &bwrap, &ratio, &"<= 2 x bwrap"]);
     }
     scene.set_faults(&format!("{{\"delay_ms\":{STS_DELAY_MS}}}"));
+    scene.sts.clear_requests();
     let waited = medians(&scene, rounds.min(15), &[ours(&scene, &[])])[0];
     let calls = scene.sts.requests().len() as f64 / (rounds.min(15) + 2) as f64;
     let adds = waited - calls * STS_DELAY_MS as f64;
@@ -108,13 +109,14 @@ pub(crate) fn memory(mode: Mode) {
     let mut unreadable = false;
     let session = scene.machine.others();
     for process in session.iter().filter(|p| p.name.starts_with("agent-aws")) {
+        let name = process.command.split(' ').next().and_then(|path| path.rsplit('/').next()).unwrap_or(&process.name);
         let Some((rss, pss)) = resident(process.pid) else {
             unreadable = true;
-            table.row(&[&process.name, &"not readable", &"", &""]);
+            table.row(&[&name, &"not readable", &"", &""]);
             continue;
         };
         sum = (sum.0 + rss, sum.1 + pss);
-        table.row(&[&process.name, &format!("{rss:.1} MB"), &format!("{pss:.1} MB"), &""]);
+        table.row(&[&name, &format!("{rss:.1} MB"), &format!("{pss:.1} MB"), &""]);
     }
     let note = if unreadable { "together, of those that can be read" } else { "together" };
     table.row(&[&note, &format!("{:.1} MB", sum.0), &format!("{:.1} MB", sum.1), &"<= 12 MB"]);
