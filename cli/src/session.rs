@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::helper::{Helper, unexpected};
 use crate::say;
 use crate::signals::Signals;
-use crate::terminal::{OnStop, Terminal, decide};
+use crate::terminal::{OnStop, Terminal, decide, key_that_ended};
 
 /// Notices that are kept until the agent gives the terminal back.
 const MOST_NOTICES: usize = 16;
@@ -45,9 +45,13 @@ pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) 
     };
     session.helper.ask(Request::Run(Box::new(request)))?;
     let end = session.follow();
+    let key = end.as_ref().ok().and_then(|exit| key_that_ended(*exit, session.terminal.foreground()));
     session.terminal.restore(!matches!(end, Ok(Exit::Code(_))));
     for notice in &session.notices {
         say::line(notice);
+    }
+    if let Some(signal) = key {
+        session.signals.tell_group(signal);
     }
     let output = session.helper.child.stdout.take();
     session.helper.close_and_wait();
@@ -224,8 +228,11 @@ impl Session {
                 }
             }
         }
+        // What came with the SIGCONT goes first, as the kernel does it: `kill %1` ends a stopped agent that would stop again
+        // when it is only continued.
+        let end = more.into_iter().find_map(|s| self.on_signal(s));
         self.forward(libc::SIGCONT);
-        more.into_iter().find_map(|s| self.on_signal(s))
+        end
     }
 }
 

@@ -63,6 +63,13 @@ impl Signals {
         came
     }
 
+    /// Sends a signal to our process group, as the terminal would have done. For us it is blocked, or ignored.
+    pub(crate) fn tell_group(&self, signal: i32) {
+        if let Ok(signal) = Signal::try_from(signal) {
+            let _ = kill(Pid::from_raw(0), signal);
+        }
+    }
+
     /// Stops this process as `signal` stopped the agent, and with it the rest of our process group where the terminal
     /// would have stopped it. Returns, after somebody continued us, whether we were stopped at all: the kernel lets no
     /// terminal stop an orphaned process group, and a signal that was ignored at our start stays ignored.

@@ -19,7 +19,8 @@
 //!   our group. When we are continued in the foreground, the agent gets its modes and the foreground again; in the
 //!   background (`bg`) it only goes on.
 //! - **End.** However it ends, the foreground is ours again if it was the agent's, the modes are those of the start,
-//!   and what was typed for an agent that was killed is thrown away instead of becoming the shell's input.
+//!   and what was typed for an agent that was killed is thrown away instead of becoming the shell's input. An agent that
+//!   Ctrl-C ended takes the rest of our group with it.
 //!
 //! SIGTTOU is blocked all the while ([`crate::signals`]), so that we may do all this from the background.
 //! [`decide`] holds the decisions without any terminal; the rest carries them out.
@@ -27,6 +28,7 @@
 use std::io::{stderr, stdin, stdout};
 use std::os::fd::{AsFd, OwnedFd};
 
+use agent_aws_protocol::Exit;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, getpgrp, test_kill_process_group};
 use rustix::termios::{OptionalActions, QueueSelector, Termios};
@@ -66,6 +68,15 @@ pub(crate) fn decide(signal: i32, foreground: Foreground) -> OnStop {
         Foreground::Ours | Foreground::Inside if wants_terminal(signal) => OnStop::HandOver,
         Foreground::Agents if wants_terminal(signal) => OnStop::Continue,
         _ => OnStop::Stop,
+    }
+}
+
+/// The signal of a key that ended the agent and, without us, would have reached our whole group: a script that waits for
+/// us would go on otherwise, because a shell takes SIGINT for a key only if it has got it as well.
+pub(crate) fn key_that_ended(exit: Exit, foreground: Foreground) -> Option<i32> {
+    match exit {
+        Exit::Signal(signal @ (libc::SIGINT | libc::SIGQUIT)) if foreground == Foreground::Agents => Some(signal),
+        _ => None,
     }
 }
 
@@ -242,6 +253,20 @@ mod tests {
         ] {
             assert_eq!(decide(libc::SIGTSTP, foreground), OnStop::Stop);
             assert_eq!(decide(libc::SIGSTOP, foreground), OnStop::Stop);
+        }
+    }
+
+    #[test]
+    fn only_a_key_that_ended_an_agent_in_the_foreground_is_for_our_group_too() {
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            assert_eq!(key_that_ended(Exit::Signal(signal), Foreground::Agents), Some(signal));
+            // The kernel has told our group itself, or nobody has pressed a key.
+            for foreground in [Foreground::Ours, Foreground::Others, Foreground::Inside] {
+                assert_eq!(key_that_ended(Exit::Signal(signal), foreground), None);
+            }
+        }
+        for exit in [Exit::Signal(libc::SIGTERM), Exit::Signal(libc::SIGKILL), Exit::Code(130)] {
+            assert_eq!(key_that_ended(exit, Foreground::Agents), None);
         }
     }
 }
