@@ -103,7 +103,9 @@ fn parse(files: &[(String, Vec<u8>)]) -> Result<Policy, Refusal> {
     let sources: Vec<SourceFile<'_>> =
         files.iter().map(|(name, bytes)| SourceFile { name, bytes: bytes.as_slice() }).collect();
     Policy::parse(&sources).map_err(|all| {
-        let first = all.first().map(ToString::to_string).unwrap_or_default();
+        // A key that is misspelt is often why another one is lacking.
+        let misspelt = all.iter().find(|d| d.message.starts_with("unknown key"));
+        let first = misspelt.or(all.first()).map(ToString::to_string).unwrap_or_default();
         let more = if all.len() > 1 { format!(" (and {} more)", all.len() - 1) } else { String::new() };
         broken(&format!("{first}{more}"))
     })
