@@ -59,6 +59,18 @@ pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> 
     worked(unsafe { libc::setresuid(uid, uid, uid) })
 }
 
+/// As root: a filter that fails one system call, and then another user, who could not have installed it without
+/// no_new_privs. The ids are changed by calls that the filter does not know: setreuid(2) and setregid(2).
+pub fn filtered_user(uid: u32, gid: u32, groups: &[u32], call: i64) -> io::Result<()> {
+    // SAFETY: the list is as long as it is said to be and outlives the call.
+    worked(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })?;
+    filter(call, libc::EPERM.unsigned_abs())?;
+    // SAFETY: integer arguments only.
+    worked(unsafe { libc::setregid(gid, gid) })?;
+    // SAFETY: integer arguments only.
+    worked(unsafe { libc::setreuid(uid, uid) })
+}
+
 /// Ignores a signal.
 pub fn ignore(signal: i32) -> io::Result<()> {
     // SAFETY: SIG_IGN is no function of ours.

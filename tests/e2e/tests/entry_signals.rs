@@ -153,7 +153,7 @@ fn signals_pending_at_exec_end_it_cleanly_or_not_at_all(mode: Mode) {
     let scene = Scene::new(mode);
     let others = PENDING.split_first().unwrap().1;
     assert_eq!(pending(Start::helper(&scene, &["echo", "ran"]), others).ask(request(&scene)).says(), "ran\n");
-    pending(Start::helper(&scene, &["sleep", "1000"]), PENDING).ask(request(&scene)).refused("stopped");
+    pending(Start::helper(&scene, &["sleep", "5"]), PENDING).ask(request(&scene)).refused("stopped");
     nothing_is_left(&scene);
 }
 
