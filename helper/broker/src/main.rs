@@ -61,7 +61,7 @@ fn session(channel: &Channel) -> Result<(), Cause> {
     if !minting.source_needs_programs() {
         seccomp::allow_only_needed()?;
     }
-    let reader = SourceReader::new(&minting.source, minting.region.as_deref());
+    let reader = SourceReader::new(&minting.source, minting.region.as_deref(), minting.sts_endpoint.as_deref());
     let first = reader.take(file)?;
     let minter = Minter::new(*minting, reader.http_client())?;
     let runtime = tokio::runtime::Builder::new_current_thread()

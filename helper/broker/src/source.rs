@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use agent_aws_protocol::SourceCredentials;
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
@@ -65,12 +65,11 @@ pub(crate) struct SourceReader {
 }
 
 impl SourceReader {
-    pub(crate) fn new(credentials: &SourceCredentials, region: Option<&str>) -> Self {
-        Self {
-            credentials: credentials.clone(),
-            region: region.map(Into::into),
-            http: http_client(matches!(credentials, SourceCredentials::Own { .. })),
-        }
+    /// `endpoint` is where STS is, if not at its own place.
+    pub(crate) fn new(credentials: &SourceCredentials, region: Option<&str>, endpoint: Option<&str>) -> Self {
+        let own = matches!(credentials, SourceCredentials::Own { .. });
+        let plain = !own && endpoint.is_some_and(|url| url.starts_with("http:"));
+        Self { credentials: credentials.clone(), region: region.map(Into::into), http: http_client(own, plain) }
     }
 
     /// The client with which STS is called.
@@ -95,8 +94,8 @@ impl SourceReader {
 }
 
 /// TLS with ring. Only the caller's own source follows proxy variables: for a system source nothing in the
-/// environment may decide where the call goes.
-fn http_client(own: bool) -> SharedHttpClient {
+/// environment may decide where the call goes. Where the one endpoint is `plain` http, no certificate is read.
+fn http_client(own: bool, plain: bool) -> SharedHttpClient {
     Builder::new().build_with_connector_fn(move |settings, components| {
         let mut builder = Connector::builder();
         builder.set_connector_settings(settings.cloned());
@@ -104,6 +103,10 @@ fn http_client(own: bool) -> SharedHttpClient {
             builder.set_sleep_impl(Some(sleep));
         }
         let proxy = if own { ProxyConfig::from_env() } else { ProxyConfig::disabled() };
-        builder.proxy_config(proxy).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+        let builder = builder.proxy_config(proxy).tls_provider(Provider::Rustls(CryptoMode::Ring));
+        match TlsContext::builder().with_trust_store(TrustStore::empty()).build() {
+            Ok(nobody) if plain => builder.tls_context(nobody).build(),
+            _ => builder.build(),
+        }
     })
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use agent_aws_plan::tables::OWN_VARIABLES;
@@ -20,6 +21,11 @@ use crate::sys;
 /// How long a message that has begun may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Where distributions keep the trusted certificates in one file. Without it the broker would read them twice, once
+/// from hundreds of files.
+const BUNDLES: &[&str] =
+    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+
 /// Starts it and tells it what to mint; minting begins while the sandbox is being made.
 pub(crate) fn start(
     entered: &Entered,
@@ -30,7 +36,7 @@ pub(crate) fn start(
     let program = entered.installation.program("agent-aws-broker")?;
     let own = matches!(granting.minting.source, SourceCredentials::Own { .. });
     let ids = ids(entered, person, own)?;
-    let environment = if own { own_environment(&request.own.environment) } else { vec![] };
+    let environment = environment(if own { &request.own.environment } else { &[] });
     let source = source(granting)?;
     let null = null().map_err(|e| installation(format!("/dev/null: {e}"), "the machine is broken"))?;
     let child = Child::start(None, PATIENCE, |socket| {
@@ -72,9 +78,16 @@ fn source(granting: &Granting) -> Result<Option<OwnedFd>, Refusal> {
     }
 }
 
-fn own_environment(given: &[EnvVar]) -> Vec<CString> {
+/// What an own source needs of the caller's variables; for a system source nothing of them.
+fn environment(given: &[EnvVar]) -> Vec<CString> {
     let known = given.iter().filter(|v| OWN_VARIABLES.find(&v.name).is_some());
-    known.filter_map(|v| CString::new([v.name.as_slice(), b"=", v.value.as_slice()].concat()).ok()).collect()
+    let mut all: Vec<_> =
+        known.filter_map(|v| CString::new([v.name.as_slice(), b"=", v.value.as_slice()].concat()).ok()).collect();
+    let chosen = given.iter().any(|v| v.name.starts_with(b"SSL_CERT_"));
+    if let Some(bundle) = BUNDLES.iter().find(|path| !chosen && Path::new(path).exists()) {
+        all.extend(CString::new(format!("SSL_CERT_FILE={bundle}")));
+    }
+    all
 }
 
 /// In the child. Returns only with what kept it from becoming the broker.
