@@ -12,8 +12,8 @@ use agent_aws_e2e::trace::{Tracer, calls, go_on, held, stopped_at};
 use agent_aws_harness::{Case, Mode, Scene, case, suite, within};
 
 const CASES: &[Case] = &[
-    case!(agent_aws_killed_at_any_time_of_a_run_leaves_nothing),
-    case!(agent_aws_told_to_end_at_any_time_of_a_run_leaves_nothing),
+    case!(agent_aws_killed_at_any_time_of_a_run_leaves_nothing).private(),
+    case!(agent_aws_told_to_end_at_any_time_of_a_run_leaves_nothing).private(),
     case!(the_helper_killed_at_any_step_leaves_nothing).private(),
     case!(the_helper_crashing_leaves_nothing).private(),
     case!(whatever_process_is_killed_at_any_step_of_a_start_leaves_nothing).private(),
@@ -52,7 +52,7 @@ fn cut(mode: Mode, signal: nix::sys::signal::Signal) {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(cli.id().cast_signed()), signal);
         let what = format!("{signal} after {after:?} of {whole:?}");
         ends(&mut cli, &what);
-        all_is_gone(&scene, &mounts, &what);
+        all_is_gone(&scene, &mounts, &[], &what);
     }
     the_next_run_sweeps(&scene);
 }
@@ -110,7 +110,7 @@ fn strike(mode: Mode, follow: bool, signal: &str) {
         let log = struck(&scene, follow, &fault);
         // Later calls depend on time, so that not each of them comes again.
         assert!(cut > CUTS / 2 || log.contains(&format!("killed by {signal}")), "{what}: nobody was struck\n{log}");
-        all_is_gone(&scene, &mounts, &what);
+        all_is_gone(&scene, &mounts, &[], &what);
     }
     the_next_run_sweeps(&scene);
 }
@@ -148,7 +148,7 @@ fn the_helper_crashing_leaves_nothing(mode: Mode) {
         wipe(helper);
         go_on(helper);
         ends(&mut cli, call);
-        all_is_gone(&scene, &mounts, &format!("crashed at {call} {nth}"));
+        all_is_gone(&scene, &mounts, &[], &format!("crashed at {call} {nth}"));
         let said = fs::read_to_string(scratch.join("said")).unwrap();
         assert_eq!(cli.wait().unwrap().code(), Some(125), "{said}");
         assert!(said.contains("signal") && !said.contains("backtrace"), "{said}");
@@ -159,7 +159,7 @@ fn the_helper_crashing_leaves_nothing(mode: Mode) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(session.agent), nix::sys::signal::Signal::SIGKILL);
     ends(&mut session.cli, "supervising");
     drop(session);
-    all_is_gone(&scene, &mounts, "crashed while supervising");
+    all_is_gone(&scene, &mounts, &[], "crashed while supervising");
     the_next_run_sweeps(&scene);
 }
 

@@ -11,6 +11,7 @@ const CASES: &[Case] = &[
     case!(the_helper_takes_root_before_it_does_anything_else).setuid(),
     case!(every_child_gives_privilege_up_in_the_one_right_order).private(),
     case!(after_each_drop_a_way_back_is_tried_and_refused).private(),
+    case!(the_helper_signals_by_descriptor_only).private(),
     case!(the_user_database_is_read_by_nobody_who_is_root).setuid(),
 ];
 
@@ -176,6 +177,17 @@ fn after_each_drop_a_way_back_is_tried_and_refused(mode: Mode) {
         assert_eq!(back, None, "in {after:#?}");
     }
     assert_eq!(seen, if mode == Mode::Setuid { 4 } else { 1 }, "{all:#?}");
+}
+
+/// Case 64 (origin: runc's pidfd socket): a number may belong to somebody else by now, a pidfd never.
+fn the_helper_signals_by_descriptor_only(mode: Mode) {
+    let scene = Scene::new(mode);
+    let (_, all) = traced(&scene, "trace=kill,tkill,tgkill,rt_sigqueueinfo,pidfd_send_signal,execve");
+    let ours = of(&all, helper(&all));
+    assert!(ours.iter().any(|call| call.starts_with("pidfd_send_signal(")), "the control: {ours:#?}");
+    let by_number =
+        |call: &&&str| ["kill(", "tkill(", "tgkill(", "rt_sigqueueinfo("].iter().any(|c| call.starts_with(c));
+    assert_eq!(ours.iter().find(by_number), None);
 }
 
 /// DESIGN "decide": a module of the user database is foreign code, so no root process asks it anything.
