@@ -58,15 +58,15 @@ pub struct Shell {
 }
 
 /// Runs `test` without us, as the control, then with us, each on a terminal of its own.
-pub fn as_without_us(mode: Mode, test: fn(&mut Shell)) {
+pub fn as_without_us(mode: Mode, test: impl Fn(&mut Shell)) {
     for under in [Under::Nothing, Under::AgentAws] {
         eprintln!("--- under {under:?}");
-        on_a_terminal(mode, under, test);
+        on_a_terminal(mode, under, &test);
     }
 }
 
 /// Runs `test` on a terminal.
-pub fn on_a_terminal(mode: Mode, under: Under, test: fn(&mut Shell)) {
+pub fn on_a_terminal(mode: Mode, under: Under, test: impl Fn(&mut Shell)) {
     let scene = Scene::new(mode);
     let mut shell = Shell::open(&scene, under);
     test(&mut shell);
@@ -446,4 +446,11 @@ pub fn state(pid: i32) -> Option<char> {
 /// The process group of a process.
 pub fn group(pid: i32) -> Option<i32> {
     stat(pid)?.get(2)?.parse().ok()
+}
+
+/// Sends a signal to one process.
+pub fn kill(pid: i32, signal: i32) {
+    let signal = nix::sys::signal::Signal::try_from(signal).expect("a signal");
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, signal).expect("a process to send a signal to");
 }
