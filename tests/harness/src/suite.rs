@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use crate::world::{Again, End, Entered, enter};
 
 /// No trial takes longer unless it says so.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Label of a world that is only made, to see whether it can be.
+const TRY: &str = "try";
 
 /// A [`Case`] named as its function.
 #[macro_export]
@@ -76,34 +78,62 @@ impl Case {
     }
 
     /// Why it cannot be run here.
-    fn obstacle(&self, mode: Mode) -> Option<String> {
+    fn obstacle(&self, mode: Mode, machine: &Able) -> Option<String> {
         if let Some(reason) = self.ignored {
             return Some(reason.into());
         }
         if !Uid::effective().is_root() && (mode == Mode::Setuid || self.needs_root) {
             return Some("root is needed, for a private world with other users and a setuid program".into());
         }
-        Stage::find().err()
+        let namespaces = machine.no_user_namespace.as_ref().filter(|_| mode == Mode::Unprivileged);
+        machine.no_stage.as_ref().or(machine.no_world.as_ref()).or(namespaces).cloned()
+    }
+}
+
+/// What this machine is not able to give.
+struct Able {
+    no_stage: Option<String>,
+    no_world: Option<String>,
+    no_user_namespace: Option<String>,
+}
+
+impl Able {
+    /// Tries. In CI nothing is left out because a try fails: there it would hide a failure.
+    fn look(again: &Again) -> Self {
+        let no_stage = Stage::find().err();
+        if std::env::var_os("CI").is_some() || no_stage.is_some() {
+            return Self { no_stage, no_world: None, no_user_namespace: None };
+        }
+        let tried = Command::new("unshare").args(["--user", "true"]).stderr(Stdio::null()).status();
+        let no_user_namespace = match tried {
+            Ok(status) if status.success() => None,
+            _ => Some("unprivileged user namespaces are switched off here".into()),
+        };
+        let no_world = outside(again, TRY, LIMIT).err().map(|said| said.trim().replace('\n', "; "));
+        Self { no_stage, no_world, no_user_namespace }
     }
 }
 
 /// The `main` of a test program.
 pub fn suite(cases: &'static [Case]) -> ExitCode {
     let again = match enter() {
+        Entered::Inside(label) if label == TRY => return ExitCode::SUCCESS,
         Entered::Inside(label) => return inside(cases, &label),
         Entered::Outside(again) => Arc::new(again),
     };
     let arguments = Arguments::from_args();
     let _homes = crate::homes::Homes::watch();
+    let able = Able::look(&again);
     let mut trials = Vec::new();
     for case in cases {
         for &mode in case.modes {
-            let obstacle = case.obstacle(mode);
+            let obstacle = case.obstacle(mode, &able);
             if let Some(why) = obstacle.as_deref().filter(|_| !arguments.list) {
                 println!("ignored: {}: {why}", case.label(mode));
             }
             let again = Arc::clone(&again);
-            let trial = Trial::test(case.label(mode), move || outside(&again, case, mode));
+            let run = move || outside(&again, &case.label(mode), case.limit).map_err(Failed::from);
+            let trial = Trial::test(case.label(mode), run);
             trials.push(trial.with_ignored_flag(obstacle.is_some()));
         }
     }
@@ -111,23 +141,23 @@ pub fn suite(cases: &'static [Case]) -> ExitCode {
 }
 
 /// Runs the trial in a process of its own; what it said is the failure's text.
-fn outside(again: &Again, case: &Case, mode: Mode) -> Result<(), Failed> {
-    let mut said = tempfile::tempfile()?;
-    let mut command = again.command(&case.label(mode));
-    command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said.try_clone()?);
-    let end = again.run(&mut command, case.limit);
+fn outside(again: &Again, label: &str, limit: Duration) -> Result<(), String> {
+    let mut said = tempfile::tempfile().map_err(|e| e.to_string())?;
+    let copy = || said.try_clone().map_err(|e| e.to_string());
+    let mut command = again.command(label);
+    command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
+    let end = again.run(&mut command, limit);
     if end == End::Status(0) {
         return Ok(());
     }
     let mut text = Vec::new();
-    said.rewind()?;
-    said.read_to_end(&mut text)?;
+    said.rewind().and_then(|()| said.read_to_end(&mut text)).map_err(|e| e.to_string())?;
     let how = match end {
-        End::TooLong => format!("not within {} s", case.limit.as_secs()),
+        End::TooLong => format!("not within {} s", limit.as_secs()),
         End::Status(1) => String::new(),
         End::Status(status) => format!("status {status}"),
     };
-    Err(format!("{}{how}", String::from_utf8_lossy(&text)).into())
+    Err(format!("{}{how}", String::from_utf8_lossy(&text)))
 }
 
 fn inside(cases: &[Case], label: &str) -> ExitCode {

@@ -12,7 +12,12 @@ pub(crate) fn check(_root: &Path) -> Outcome {
         println!("cargo-deny is not installed: licences, bans and advisories were not checked");
         return Ok(());
     }
-    shell::run(&mut shell::cargo(&["deny", "--locked", "check"]))
+    shell::run(&mut shell::cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
+    if shell::ask(&mut shell::cargo(&["deny", "fetch", "db"])).is_err() {
+        println!("the advisory database cannot be fetched here: advisories were not checked");
+        return Ok(());
+    }
+    shell::run(&mut shell::cargo(&["deny", "--locked", "check", "advisories"]))
 }
 
 /// Where the tree stands against its budgets.
