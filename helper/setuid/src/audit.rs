@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -115,13 +116,11 @@ fn syslog() -> Option<Logger<LoggerBackend, Formatter3164>> {
         process: "agent-aws-helper".into(),
         pid: std::process::id(),
     };
-    let logger = syslog::unix(formatter).ok()?;
-    match &logger.backend {
-        LoggerBackend::Unix(socket) => socket.set_nonblocking(true).ok()?,
-        // A stream daemon that stops reading would block us: better no copy.
-        _ => return None,
-    }
-    Some(logger)
+    // A stream would block us, and so does connecting to one: better no copy.
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.set_nonblocking(true).ok()?;
+    socket.connect("/dev/log").ok()?;
+    Some(Logger { formatter, backend: LoggerBackend::Unix(socket) })
 }
 
 /// `,"name":"value"` with everything outside printable ASCII escaped.
