@@ -1,5 +1,5 @@
 //! The audit trail: what happens to a session, one record each, whatever a caller writes into it.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
 use std::ffi::OsString;
 use std::fs;

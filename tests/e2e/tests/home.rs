@@ -1,6 +1,6 @@
 //! The agent's home: it lasts, it is one for each identity and sandbox, and what an agent plants in it leads nowhere.
 //! And `--explain`, which touches none of this.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
 use std::fs;
 use std::path::{Path, PathBuf};

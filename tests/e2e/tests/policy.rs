@@ -1,5 +1,5 @@
 //! Who may be whom, where, and what a refusal tells.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};

@@ -1,5 +1,5 @@
 //! The policy's files: errors have a place and a hint, and a file that anybody but root could have made is refused.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

@@ -1,5 +1,5 @@
 //! Places that may not be a project, or writable, or shown: each is refused in words of its own, and nothing is started.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
 use std::collections::BTreeSet;
 use std::fs;

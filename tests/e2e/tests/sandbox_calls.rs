@@ -1,5 +1,5 @@
 //! System calls inside: what is refused, how, and that the same call works (or fails otherwise) without the sandbox.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
 use std::process::{Command, ExitCode};
 

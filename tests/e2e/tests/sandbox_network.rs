@@ -1,5 +1,5 @@
 //! Whom an agent can talk to: nobody but the credential door with network `none`, and with `shared` no abstract socket.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;

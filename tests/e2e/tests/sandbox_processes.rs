@@ -1,5 +1,5 @@
 //! Processes of a sandbox: what they see and may do, and whom they cannot reach.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
