@@ -74,7 +74,7 @@ pub(crate) fn enter() -> Result<Entered, Refusal> {
     if u32::MAX == uid.as_raw() || u32::MAX == gid.as_raw() {
         return Err(odd("the caller has no valid uid or gid"));
     }
-    if euid.is_root() {
+    if euid.is_root() && in_initial_namespace() {
         take_root()?;
     }
     sys::clear_environment();
@@ -133,7 +133,7 @@ fn lift_limits() -> Result<Vec<Limit>, String> {
 fn mode(uid: u32, euid: u32, ours: &mut Installation) -> Result<Mode, Refusal> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim).unwrap_or("?");
-    let initial = std::fs::read_link("/proc/self/ns/user").is_ok_and(|l| l.as_os_str() == "user:[4026531837]");
+    let initial = in_initial_namespace();
     // Traced with the setuid bit in effect means traced by root, who may.
     let traced = field("TracerPid:") != "0";
     if euid != 0 && ours.setuid {
@@ -141,7 +141,7 @@ fn mode(uid: u32, euid: u32, ours: &mut Installation) -> Result<Mode, Refusal> {
             ("1", _, _) => "no_new_privs is set (a container, a sandbox or a service with NoNewPrivileges)",
             (_, true, _) => "it is being traced by a debugger",
             (_, _, false) => "this is a user namespace other than the machine's own",
-            _ => "the file system it lies on is mounted nosuid, or this is another user namespace",
+            _ => ours.fault().unwrap_or("the file system it lies on is mounted nosuid"),
         };
         let advice = "run it outside, or use an installation of agent-aws without the setuid bit";
         return Err(installation(format!("the helper has the setuid bit, but it has no effect here: {cause}"), advice));
@@ -153,6 +153,11 @@ fn mode(uid: u32, euid: u32, ours: &mut Installation) -> Result<Mode, Refusal> {
         (0, true) => ours.must_be_trustworthy().map(|()| Mode::Privileged(Root(()))),
         _ => Ok(Mode::Unprivileged),
     }
+}
+
+/// Whether this is the machine's own user namespace: uid 0 of any other is somebody's fake.
+fn in_initial_namespace() -> bool {
+    std::fs::read_link("/proc/self/ns/user").is_ok_and(|l| l.as_os_str() == "user:[4026531837]")
 }
 
 /// Puts the caller's limits back, in the process that becomes the agent.
