@@ -105,13 +105,15 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     let session = session_id()?;
     audit.about(&[("session", &session), ("uid", &entered.caller.uid), ("login", &person.caller.login)]);
     let decided = policy.read().and_then(|policy| decide::decide(&policy, &person, request, &session));
+    if !entered.mode.is_privileged() {
+        system_source_needs_privilege(&decided)?;
+    }
     let granting = decided.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
     let plan = make_plan(&person, &granting, request, command)?;
     if request.explain {
         return queries::say(cli, &explain(&plan));
     }
     if !entered.mode.is_privileged() {
-        system_source_needs_privilege(&granting)?;
         let text = "running without the setuid helper: policy is advisory here";
         let _ = cli.send(&HelperToCli::Notice(text.into()));
     }
@@ -211,9 +213,11 @@ fn make_plan(
     plan(person.caller.clone(), granting.grant.clone(), &wish).map_err(unplannable)
 }
 
-fn system_source_needs_privilege(granting: &Granting) -> Result<(), Refusal> {
-    if granting.source.is_none() {
-        return Ok(());
+fn system_source_needs_privilege(decided: &Result<Granting, Refusal>) -> Result<(), Refusal> {
+    match decided {
+        Ok(granting) if granting.source.is_some() => {}
+        Err(refusal) if refusal.code == FailureCode::Credentials => {}
+        _ => return Ok(()),
     }
     let text = "an identity of the policy needs the setuid helper: its source is root's";
     Err(advise(
