@@ -97,7 +97,8 @@ impl Status {
 
     /// As it is now; nothing, which no expectation meets, if it cannot be read.
     fn read(&self) -> String {
-        let mut text = [0u8; 8192];
+        // 65536 groups, each with a space, and the rest.
+        let mut text = vec![0u8; 1 << 20];
         let length = self.0.read_at(&mut text, 0).unwrap_or(0);
         String::from_utf8_lossy(text.get(..length).unwrap_or_default()).into_owned()
     }
