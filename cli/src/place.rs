@@ -7,12 +7,18 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::failure::Failure;
 
+/// From this length on, the kernel takes no path (limits.h); getcwd(3) still makes one.
+const PATH_MAX: usize = 4096;
+
 /// The working directory: `$PWD` if that is the same directory (the caller came through a link and expects to see its
 /// name), else what the kernel calls it.
 pub(crate) fn working_directory(pwd: Option<OsString>) -> Result<PathBuf, Failure> {
     let here = std::fs::metadata(".").map_err(Failure::WorkingDirectory)?;
     // A deleted directory can still be looked at; only its name is gone.
     let name = std::env::current_dir().map_err(Failure::WorkingDirectory)?;
+    if name.as_os_str().len() >= PATH_MAX {
+        return Err(Failure::WorkingDirectory(io::Error::from_raw_os_error(libc::ENAMETOOLONG)));
+    }
     let pwd = pwd.map(PathBuf::from).filter(|p| is_plain(p));
     match pwd.as_deref().map(std::fs::metadata) {
         Some(Ok(there)) if (there.dev(), there.ino()) == (here.dev(), here.ino()) => Ok(pwd.unwrap_or(name)),
