@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use agent_aws_e2e::start::{Start, nothing_is_left, request};
 use agent_aws_e2e::sys;
-use agent_aws_harness::{Case, Mode, Scene, case, suite};
+use agent_aws_harness::{Case, Mode, Scene, Setup, case, suite};
 use agent_aws_protocol::Ask;
 use nix::sched::{CloneFlags, unshare};
 
@@ -124,7 +124,7 @@ fn fake_root_in_a_user_namespace_is_no_root(mode: Mode) {
         let asked = agent_aws_protocol::RunRequest { allow_root, ..request(&scene) };
         let answer = fake(Start::helper(&scene, &["echo", "ran"])).ask(asked);
         let text = answer.refusal().map(|r| r.text.clone()).unwrap_or_default();
-        let says_why = ["user namespace", "needs the setuid helper", "you are root"].iter().any(|w| text.contains(w));
+        let says_why = ["policy does not grant it", "you are root"].iter().any(|w| text.contains(w));
         assert!(says_why, "{answer}");
         answer.refused("");
     }
@@ -192,15 +192,13 @@ fn a_debugger_is_named_as_the_cause(mode: Mode) {
 
 /// Case 32, sudo-rs #1581: an agent of root's is asked for by name, or it is an accident.
 fn root_is_refused_unless_it_says_so(mode: Mode) {
-    let scene = Scene::new(mode);
+    let rule = "[[allow]]\nusers = [\"root\"]\nidentities = [\"incident\"]\nsandbox = \"standard\"\n";
+    let scene = Scene::with(mode, &Setup { policy: rule.into(), ..Setup::default() });
     // A home of its own, in this world only.
     let home = Path::new("/home/root");
     std::fs::create_dir_all(home.join("src")).unwrap();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
     std::fs::write("/etc/passwd", passwd.replacen(":/root:", ":/home/root:", 1)).unwrap();
-    for name in ["config", "credentials"] {
-        std::fs::copy(scene.aws(name), home.join(name)).unwrap();
-    }
     let root = |mut start: Start| {
         start.ids = Some((0, 0, vec![]));
         start.directory = home.join("src");
@@ -209,8 +207,7 @@ fn root_is_refused_unless_it_says_so(mode: Mode) {
     };
     let asked = |allow_root| agent_aws_protocol::RunRequest {
         allow_root,
-        identity: Ask::Own("dev".into()),
-        own: own(&scene),
+        identity: Ask::Named("incident".into()),
         project: b"/home/root/src".to_vec(),
         directory: b"/home/root/src".to_vec(),
         ..request(&scene)
@@ -227,18 +224,4 @@ fn root_is_refused_unless_it_says_so(mode: Mode) {
     assert_eq!(lines.iter().filter(|l| l.ends_with("\t0000000000000000")).count(), 3, "{said}");
     assert!(!said.output.stdout.contains("aws_secret"), "{said}");
     nothing_is_left(&scene);
-}
-
-fn own(scene: &Scene) -> agent_aws_protocol::OwnSource {
-    use std::os::unix::ffi::OsStringExt;
-    let variable = |name: &str, value: std::ffi::OsString| agent_aws_protocol::EnvVar {
-        name: name.into(),
-        value: value.into_vec(),
-    };
-    let environment = vec![
-        variable("AWS_CONFIG_FILE", "/home/root/config".into()),
-        variable("AWS_SHARED_CREDENTIALS_FILE", "/home/root/credentials".into()),
-        variable("AWS_ENDPOINT_URL_STS", scene.sts.url().into()),
-    ];
-    agent_aws_protocol::OwnSource { environment }
 }
