@@ -128,6 +128,16 @@ fn a_program_of_an_own_profile_is_run_outside_the_sandbox(mode: Mode) {
     assert!(output.code() != 0 && output.stdout.is_empty(), "{output}");
 }
 
+/// `agent-aws` inside, and the options that show it there: an ordinary user's installation is in no system directory.
+fn program(scene: &Scene) -> (String, Vec<String>) {
+    let prefix = scene.machine.prefix().display().to_string();
+    let options = match scene.machine.is_private() {
+        true => vec![],
+        false => vec!["--ro".to_owned(), prefix],
+    };
+    (scene.machine.program().display().to_string(), options)
+}
+
 fn neither_the_default_profile_nor_keys_of_the_environment_are_used_silently(mode: Mode) {
     let scene = Scene::new(mode);
     let (key, secret) = ("AKIAADMINADMINADMIN1", "admin-secret-0123456789");
@@ -173,11 +183,12 @@ fn without_credentials_it_is_125_with_the_cause(mode: Mode) {
 
 fn credentials_come_in_three_formats_inside_and_outside(mode: Mode) {
     let scene = Scene::new(mode);
-    let program = scene.machine.program().display().to_string();
+    let (program, sight) = program(&scene);
+    let sight: Vec<&str> = sight.iter().map(String::as_str).collect();
     for format in ["process", "json", "env"] {
         let words = ["credentials", "--format", format];
         let outside = scene.agent_aws(&words).args(&scene.identity()).run().says();
-        let inside = scene.run(&[], &[&[&*program], &words[..]].concat()).run().says();
+        let inside = scene.run(&sight, &[&[&*program], &words[..]].concat()).run().says();
         for said in [&outside, &inside] {
             if format == "env" {
                 let script =
@@ -197,12 +208,13 @@ fn credentials_come_in_three_formats_inside_and_outside(mode: Mode) {
 /// Inside it is what the helper wrote before the session was minted: who it is to AWS only AWS can say there.
 fn whoami_agrees_inside_and_outside(mode: Mode) {
     let scene = Scene::new(mode);
-    let program = scene.machine.program().display().to_string();
+    let (program, sight) = program(&scene);
+    let sight: Vec<&str> = sight.iter().map(String::as_str).collect();
     let identity = match mode {
         Mode::Setuid => "incident",
         Mode::Unprivileged => "own:dev",
     };
-    let inside = scene.run(&[], &[&program, "whoami", "--json"]).run().says();
+    let inside = scene.run(&sight, &[&program, "whoami", "--json"]).run().says();
     let outside = scene.agent_aws(&["whoami", "--json"]).args(&scene.identity()).run().says();
     for said in [&inside, &outside] {
         assert_eq!(member(said, "identity"), identity);
@@ -211,7 +223,7 @@ fn whoami_agrees_inside_and_outside(mode: Mode) {
     }
     assert_eq!(member(&outside, "account"), "111122223333");
     assert!(member(&outside, "arn").starts_with(&scene.assumed()), "{outside}");
-    let inside = scene.run(&[], &[&program, "whoami"]).run().says();
+    let inside = scene.run(&sight, &[&program, "whoami"]).run().says();
     let outside = scene.agent_aws(&["whoami"]).args(&scene.identity()).run().says();
     assert!(inside.contains(identity) && outside.contains(identity), "{inside}\n{outside}");
     assert!(outside.contains(&scene.assumed()), "{outside}");
@@ -219,8 +231,9 @@ fn whoami_agrees_inside_and_outside(mode: Mode) {
 
 fn no_other_identity_can_be_asked_for_inside(mode: Mode) {
     let scene = Scene::new(mode);
-    let program = scene.machine.program().display().to_string();
-    let mut inside = Inside::new(&scene, &[]);
+    let (program, sight) = program(&scene);
+    let sight: Vec<&str> = sight.iter().map(String::as_str).collect();
+    let mut inside = Inside::new(&scene, &sight);
     for what in ["credentials", "whoami"] {
         inside.does(&format!("{program} {what}")).well();
         for other in ["--as incident", "--profile base"] {
