@@ -84,11 +84,13 @@ fn abstract_sockets_of_the_host_are_out_of_reach(mode: Mode) {
 
 fn abstract_sockets_inside_work(mode: Mode) {
     let scene = Scene::new(mode);
-    let script = "import socket,os\n\
-                  name = '\\0agent-aws-own-' + str(os.getpid())\n\
-                  s = socket.socket(socket.AF_UNIX); s.bind(name); s.listen()\n\
-                  c = socket.socket(socket.AF_UNIX); c.connect(name); print('ok')";
-    let call = scene.run(&["--no-wait"], &["/usr/bin/python3", "-c", script]);
+    let script = format!(
+        "import socket\nname = '\\0agent-aws-own-{}-{mode}'\n\
+         s = socket.socket(socket.AF_UNIX); s.bind(name); s.listen()\n\
+         c = socket.socket(socket.AF_UNIX); c.connect(name); print('ok')",
+        scene.sts.url()
+    );
+    let call = scene.run(&["--no-wait"], &["/usr/bin/python3", "-c", &script]);
     if std::path::Path::new("/usr/bin/python3").exists() {
         assert_eq!(call.run().says(), "ok");
     }

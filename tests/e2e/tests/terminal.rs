@@ -180,7 +180,7 @@ fn a_shell_inside_has_job_control_and_gives_the_terminal_back(mode: Mode) {
             shell.wait("{0:0} ");
         }
         shell.line("sleep 1000");
-        shell.until("the terminal for the inner job", |s| (s.foreground() == job_of(s, "sleep 1000")).then_some(()));
+        shell.until("the terminal for the inner job", |s| (s.foreground() == s.group_of("sleep 1000")).then_some(()));
         shell.key(INTERRUPT);
         shell.wait("{130:0} ");
         shell.line("sleep 1000 & kill %1; wait");
@@ -189,10 +189,6 @@ fn a_shell_inside_has_job_control_and_gives_the_terminal_back(mode: Mode) {
         shell.prompt(4, 0);
         shell.has_its_terminal(0);
     });
-}
-
-fn job_of(shell: &Shell, command: &str) -> Option<i32> {
-    shell.processes().iter().find(|p| p.command == command).map(|p| p.pid)
 }
 
 fn the_start_line_is_for_a_terminal_on_standard_error_and_nothing_of_ours_for_standard_output(mode: Mode) {

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use agent_aws_e2e::terminal::{END, STOP, Shell, Under, as_without_us, on_a_terminal};
+use agent_aws_e2e::terminal::{END, INTERRUPT, STOP, Shell, Under, as_without_us, kill, on_a_terminal};
 use agent_aws_harness::{Case, Mode, case, suite};
 
 const CASES: &[Case] = &[
@@ -18,6 +18,8 @@ const CASES: &[Case] = &[
     case!(ctrl_z_in_a_script_stops_the_script_too),
     case!(an_agent_that_ignores_ctrl_z_goes_on),
     case!(two_runs_are_two_jobs),
+    case!(a_stop_signal_by_hand_stops_the_job_until_fg),
+    case!(ctrl_c_of_a_job_that_was_stopped_and_continued_is_the_agents),
 ];
 
 fn main() -> ExitCode {
@@ -261,4 +263,47 @@ fn finish(shell: &mut Shell, command: &str, left: usize) {
         shell.wait(&format!("got:{word}"));
     }
     shell.prompt(5, left);
+}
+
+fn a_stop_signal_by_hand_stops_the_job_until_fg(mode: Mode) {
+    as_without_us(mode, |shell| {
+        shell.file("reads", READS);
+        shell.start("$A sh ./reads");
+        shell.wait("ready");
+        let (job, agent) = (shell.job("sh ./reads"), shell.agent("sh ./reads"));
+        // SIGTSTP to what the shell has started; then SIGSTOP and SIGTSTP to the agent itself.
+        for (pid, signal, word) in [(job, 20, "one"), (agent, 19, "two"), (agent, 20, "three")] {
+            kill(pid, signal);
+            shell.stopped(agent);
+            shell.stopped(job);
+            shell.prompt(128 + signal, 1);
+            shell.start("fg");
+            shell.line(word);
+            shell.wait(&format!("got:{word}"));
+        }
+        shell.prompt(5, 0);
+    });
+}
+
+fn ctrl_c_of_a_job_that_was_stopped_and_continued_is_the_agents(mode: Mode) {
+    as_without_us(mode, |shell| {
+        let handles = "trap 'echo caught; exit 6' INT\necho ready\nwhile :; do sleep 0.05; done\n";
+        shell.file("handles", handles);
+        shell.start("$A bash ./handles");
+        shell.wait("ready");
+        for background in [false, true] {
+            shell.stop("bash ./handles", 1);
+            if background {
+                shell.line("bg");
+                shell.prompt(0, 1);
+            }
+            shell.start("fg");
+            let agent = shell.agent("bash ./handles");
+            shell.running(agent);
+        }
+        shell.until("the terminal for the agent", |s| (s.foreground() == s.group_of("bash ./handles")).then_some(()));
+        shell.key(INTERRUPT);
+        shell.wait("caught");
+        shell.prompt(6, 0);
+    });
 }
