@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
 pub mod inside;
+mod left;
 pub mod session;
 pub mod start;
 pub mod sys;

@@ -6,19 +6,20 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use agent_aws_harness::{Mode, Output, SOON, Scene, until, within};
+use agent_aws_harness::{Mode, Output, SOON, Scene, until};
 use agent_aws_protocol::{
     Ask, Channel, ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, OwnSource, Refusal, Request, RunRequest,
 };
 
 use crate::sys;
+
+pub use crate::left::{files_below, nothing_is_left, pid_of, records};
 
 /// No start takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -359,49 +360,4 @@ pub fn request(scene: &Scene) -> RunRequest {
         explain: false,
         allow_root: false,
     }
-}
-
-/// Names of the records of sessions.
-pub fn records(scene: &Scene) -> Vec<OsString> {
-    let place = match scene.machine.mode {
-        Mode::Setuid => "/run/agent-aws/sessions".into(),
-        Mode::Unprivileged => scene.machine.user("alice").home.join(".local/share/agent-aws/sessions"),
-    };
-    let entries = std::fs::read_dir(place).into_iter().flatten();
-    entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect()
-}
-
-/// No process and no record of a session is left.
-#[track_caller]
-pub fn nothing_is_left(scene: &Scene) {
-    let left = || scene.machine.others();
-    let none = until(SOON, || left().is_empty().then_some(()));
-    assert!(none.is_some(), "left running: {:#?}", left());
-    if scene.machine.is_private() {
-        assert_eq!(records(scene), Vec::<OsString>::new(), "records are left");
-    }
-}
-
-/// Regular files below a directory that nobody but their owner's programs should have made: cores, halves of files.
-pub fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        match entry.metadata() {
-            Ok(kind) if kind.is_dir() && kind.dev() != 0 => found.extend(files_below(&entry.path())),
-            Ok(_) => found.push(entry.path()),
-            Err(_) => {}
-        }
-    }
-    found
-}
-
-/// Waits for a process of the session by its short name and returns its id.
-#[track_caller]
-pub fn pid_of(scene: &Scene, name: &str) -> i32 {
-    let mut pid = 0;
-    within(SOON, name, || {
-        pid = scene.machine.others().iter().find(|p| p.name == name).map_or(0, |p| p.pid);
-        pid != 0
-    });
-    pid
 }

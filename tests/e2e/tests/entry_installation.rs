@@ -23,7 +23,7 @@ const CASES: &[Case] = &[
     case!(a_setuid_copy_in_a_callers_directory_is_refused).setuid(),
     case!(a_link_to_the_helper_leads_to_its_own_directory).setuid(),
     case!(a_setgid_bit_is_refused).setuid(),
-    case!(an_effective_group_of_the_callers_own_is_refused),
+    case!(an_effective_group_of_the_callers_own_is_refused).private(),
 ];
 
 fn main() -> ExitCode {
@@ -201,9 +201,6 @@ fn a_setgid_bit_is_refused(mode: Mode) {
 /// Case 36: the same from the caller's side: started by a program with another effective group.
 fn an_effective_group_of_the_callers_own_is_refused(mode: Mode) {
     let scene = Scene::new(mode);
-    if !scene.machine.is_private() {
-        return;
-    }
     let (alice, bob) = (scene.machine.user("alice"), scene.machine.user("bob"));
     let mut start = Start::helper(&scene, &["true"]);
     start.ids = None;
