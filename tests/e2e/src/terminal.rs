@@ -345,9 +345,7 @@ impl Drop for Shell {
 /// Text before the first prompt, what it shows, and the length of both.
 fn next_prompt(text: &str) -> Option<(String, String, usize)> {
     for (start, _) in text.match_indices('<') {
-        let Some((inner, _)) = text.get(start + 1..)?.split_once("> ") else {
-            return None;
-        };
+        let (inner, _) = text.get(start + 1..)?.split_once("> ")?;
         let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
         if inner.split_once(':').is_some_and(|(status, jobs)| digits(status) && digits(jobs)) {
             return Some((text.get(..start)?.to_owned(), inner.to_owned(), start + inner.len() + 3));

@@ -9,6 +9,7 @@ use agent_aws_harness::{Case, Mode, case, suite};
 const CASES: &[Case] = &[
     case!(a_killed_agent_leaves_no_raw_mode_and_no_typed_ahead_input),
     case!(a_killed_supervisor_leaves_no_raw_mode_and_no_typed_ahead_input),
+    case!(a_killed_init_leaves_no_raw_mode_and_no_typed_ahead_input),
     case!(after_a_killed_agent_aws_the_session_ends_and_the_shell_has_its_terminal),
     case!(input_typed_ahead_of_an_agents_own_end_is_the_shells),
     case!(a_signal_to_the_agent_is_how_we_end),
@@ -32,8 +33,9 @@ fn killed_while_typing(shell: &mut Shell, victim: fn(&mut Shell) -> i32, status:
     shell.file("deaf", DEAF);
     let script = "stty -g > before\n$A sh ./deaf\nended=$?\nstty -g > after\nexit $ended\n";
     shell.file("script", script);
+    shell.file("piped", script.replace("./deaf", "./deaf | cat"));
     // A script puts nothing back by itself; an interactive shell does.
-    for command in ["sh ./script", "$A sh ./deaf"] {
+    for (command, status) in [("sh ./script", status), ("sh ./piped", 0), ("$A sh ./deaf", status)] {
         shell.start(command);
         shell.wait("ready");
         let victim = victim(shell);
@@ -67,6 +69,12 @@ fn a_killed_agent_leaves_no_raw_mode_and_no_typed_ahead_input(mode: Mode) {
 fn a_killed_supervisor_leaves_no_raw_mode_and_no_typed_ahead_input(mode: Mode) {
     on_a_terminal(mode, Under::AgentAws, |shell| {
         killed_while_typing(shell, Shell::supervisor, 125);
+    });
+}
+
+fn a_killed_init_leaves_no_raw_mode_and_no_typed_ahead_input(mode: Mode) {
+    on_a_terminal(mode, Under::AgentAws, |shell| {
+        killed_while_typing(shell, |shell| shell.find("init", |p| p.name == "agent-aws-init"), 125);
     });
 }
 

@@ -301,7 +301,6 @@ fn ctrl_c_of_a_job_that_was_stopped_and_continued_is_the_agents(mode: Mode) {
             let agent = shell.agent("bash ./handles");
             shell.running(agent);
         }
-        shell.until("the terminal for the agent", |s| (s.foreground() == s.group_of("bash ./handles")).then_some(()));
         shell.key(INTERRUPT);
         shell.wait("caught");
         shell.prompt(6, 0);
