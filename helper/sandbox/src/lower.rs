@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use agent_aws_plan::{Access, Intent, Kind, Plan, SourceId, What};
+use agent_aws_plan::{Access, Intent, Kind, Origin, Plan, SourceId, What};
 use agent_aws_policy::Network;
 
 use crate::error::Failure;
@@ -136,7 +136,9 @@ impl Lowering<'_> {
             Kind::File => false,
         };
         self.stand(&path, directory);
-        let read_only = intent.access != Access::Write && !devices;
+        // A pin that is a file is `.git` of a worktree: it says where git finds hooks and configuration.
+        let pointer = !directory && intent.origin == Origin::Table("project");
+        let read_only = (intent.access != Access::Write || pointer) && !devices;
         self.ops.push(Op::Attach { source, path, read_only, devices });
         Ok(())
     }
