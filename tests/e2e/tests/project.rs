@@ -14,6 +14,8 @@ const CASES: &[Case] = &[
     case!(what_others_execute_cannot_be_changed),
     case!(the_directories_around_it_cannot_be_moved_away),
     case!(it_has_no_second_name_that_is_writable),
+    case!(the_pointer_of_a_worktree_cannot_be_changed),
+    case!(a_link_in_its_place_leads_nowhere),
     case!(replacing_it_outside_ends_the_session_and_says_so),
     case!(changing_it_in_place_outside_ends_nothing),
     case!(trusted_files_of_more_writable_paths_are_protected_too)
@@ -105,6 +107,29 @@ fn it_has_no_second_name_that_is_writable(mode: Mode) {
         assert_eq!(fs::read_to_string(project.join(name)).unwrap(), "original\n", "{output}");
     }
     inside(&scene, &[], "ln copy/.git/config linked").run().ends(0);
+}
+
+fn the_pointer_of_a_worktree_cannot_be_changed(mode: Mode) {
+    let scene = Scene::new(mode);
+    let pointer = file(&scene, ".git", "gitdir: /elsewhere\n");
+    let control = file(&scene, "copy/.git", "gitdir: /elsewhere\n");
+    let attack = "echo 'gitdir: evil' > .git; mv evil .git; rm -f .git; ln -sf evil .git; true";
+    let script = format!("mkdir evil copy/evil; {attack}; cd copy; {attack}");
+    inside(&scene, &[], &script).run().ends(0);
+    assert_eq!(fs::read_to_string(pointer).unwrap(), "gitdir: /elsewhere\n");
+    assert!(fs::read_to_string(control).is_err());
+}
+
+fn a_link_in_its_place_leads_nowhere(mode: Mode) {
+    let scene = Scene::new(mode);
+    let alice = scene.machine.user("alice");
+    let project = scene.machine.project(&alice);
+    let elsewhere = project.with_file_name("elsewhere");
+    scene.machine.file(&alice, &elsewhere.join("config"), 0o644, "original\n");
+    std::os::unix::fs::symlink(&elsewhere, project.join(".git")).unwrap();
+    let output = inside(&scene, &[], "cat .git/config; echo evil > .git/config; true").run();
+    assert!(!output.stdout.contains("original"), "{output}");
+    assert_eq!(fs::read_to_string(elsewhere.join("config")).unwrap(), "original\n", "{output}");
 }
 
 /// A session that has begun, and waits until its standard input ends.
