@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agent_aws_e2e::inside::placed;
 use agent_aws_e2e::session::{START, State, all_is_gone, forget};
 use agent_aws_e2e::trace::{Tracer, calls, go_on, held, stopped_at};
 use agent_aws_harness::{Case, Mode, Scene, case, suite, within};
@@ -33,8 +34,8 @@ fn main() -> ExitCode {
 }
 
 /// The agent's command: says what it is, in full, before the file has its name.
-const MARK: &str =
-    "{ cat /proc/self/status; echo MOUNTS; cut -d' ' -f5,6 /proc/self/mountinfo; } > new && mv new marker";
+const MARK: &str = "{ cat /proc/self/status; echo VIEW; cut -d' ' -f5,6 /proc/self/mountinfo; \
+                    /opt/agent-aws-test/attacker regain | grep securebits; } > new && mv new marker";
 
 /// Whose birth a trial begins with: the helper forks them in this order.
 #[derive(Clone, Copy)]
@@ -55,7 +56,7 @@ impl Child {
     }
 }
 
-/// What the agent said of itself: privilege, and mounts with their options.
+/// What the agent said of itself: privilege; mounts with their options, and securebits.
 type Said = (State, BTreeSet<String>);
 
 struct Trials {
@@ -66,25 +67,34 @@ struct Trials {
     undisturbed: Said,
     /// How often each call is made, by the process that makes it most often.
     counts: BTreeMap<String, usize>,
+    /// Which times of prctl(2) are more than one of the many that empty the bounding set.
+    prctl: BTreeSet<usize>,
 }
 
 impl Trials {
     fn new(mode: Mode, child: Child) -> Self {
         let scene = Scene::new(mode);
         let marker = scene.machine.project(&scene.machine.user("alice")).join("marker");
+        placed(&scene, env!("CARGO_BIN_EXE_attacker"));
         // The first run of all makes homes and mount points that later ones find.
         scene.run(&["--no-wait"], &["true"]).run().ends(0);
         let said = (State::parse(""), BTreeSet::new());
         let mounts = scene.machine.mounts();
-        let mut trials = Self { scene, marker, mounts, child, undisturbed: said, counts: BTreeMap::new() };
+        let mut trials =
+            Self { scene, marker, mounts, child, undisturbed: said, counts: BTreeMap::new(), prctl: BTreeSet::new() };
         let all = [IDS.as_slice(), &WALLS, &MOUNTS, &["prctl", "clone3", "getrandom"]].concat().join(",");
         let (log, said) = trials.run(&[&format!("trace={all}")]);
         trials.undisturbed = said.expect("the control: undisturbed, the command runs");
         trials.undisturbed.0.has_no_privilege();
+        assert!(trials.undisturbed.1.contains("securebits 0xef"), "the control: {:?}", trials.undisturbed.1);
         let mut by_process: BTreeMap<(i32, String), usize> = BTreeMap::new();
         for (pid, call) in calls(&log) {
             let name = call.split('(').next().unwrap_or_default().to_owned();
-            *by_process.entry((pid, name)).or_default() += 1;
+            let nth = by_process.entry((pid, name)).or_default();
+            *nth += 1;
+            if call.starts_with("prctl(") && (!call.starts_with("prctl(PR_CAPBSET_") || *nth % 40 == 5) {
+                trials.prctl.insert(*nth);
+            }
         }
         for ((_, name), count) in by_process {
             let most = trials.counts.entry(name).or_default();
@@ -122,6 +132,13 @@ impl Trials {
         said.is_some()
     }
 
+    /// prctl(2), wherever it does something of its own.
+    fn fail_prctl(&self) {
+        for nth in &self.prctl {
+            self.fails("prctl", *nth);
+        }
+    }
+
     /// All of these, at their first times, at their last, and some between.
     fn fail_each(&self, names: &[&str]) -> Vec<(String, usize)> {
         let mut ran = Vec::new();
@@ -139,7 +156,7 @@ impl Trials {
 }
 
 fn parse(text: &str) -> Said {
-    let (status, mounts) = text.split_once("MOUNTS\n").unwrap_or((text, ""));
+    let (status, mounts) = text.split_once("VIEW\n").unwrap_or((text, ""));
     (State::parse(status).privilege(), mounts.lines().map(str::to_owned).collect())
 }
 
@@ -158,7 +175,7 @@ fn a_failing_drop_of_who_asks_the_user_database_runs_nothing_wrong(mode: Mode) {
     for call in ["setgroups", "setresgid", "setresuid", "capset"] {
         assert!(!trials.fails(call, 1), "{call}: the helper trusted an answer of root's");
     }
-    trials.fail_each(&["prctl"]);
+    trials.fail_prctl();
 }
 
 fn a_failing_drop_of_the_broker_runs_nothing_wrong(mode: Mode) {
@@ -166,6 +183,7 @@ fn a_failing_drop_of_the_broker_runs_nothing_wrong(mode: Mode) {
     for call in ["setgroups", "setresgid", "setresuid", "capset"] {
         assert!(!trials.fails(call, 1), "{call}");
     }
+    trials.fail_prctl();
 }
 
 fn a_failing_drop_of_who_opens_the_callers_paths_runs_nothing_wrong(mode: Mode) {
@@ -173,6 +191,7 @@ fn a_failing_drop_of_who_opens_the_callers_paths_runs_nothing_wrong(mode: Mode) 
     for call in ["setgroups", "setresgid", "setresuid", "capset"] {
         assert!(!trials.fails(call, 1), "{call}: root opened the caller's paths");
     }
+    trials.fail_prctl();
 }
 
 /// Only one call may fail and the command run: the attempt to get root back, which is to fail.
@@ -181,7 +200,7 @@ fn a_failing_drop_of_init_runs_nothing_wrong(mode: Mode) {
     let ran = trials.fail_each(&IDS);
     let back = |(call, nth): &(String, usize)| (call == "setresuid" && *nth > 1) || call == "setuid";
     assert!(ran.iter().all(back), "the command ran although these failed: {ran:?}");
-    trials.fail_each(&["prctl"]);
+    trials.fail_prctl();
 }
 
 fn a_failing_wall_of_init_runs_nothing_wrong(mode: Mode) {
