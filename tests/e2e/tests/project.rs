@@ -18,6 +18,8 @@ const CASES: &[Case] = &[
     case!(a_link_in_its_place_leads_nowhere),
     case!(replacing_it_outside_ends_the_session_and_says_so),
     case!(changing_it_in_place_outside_ends_nothing),
+    case!(a_trusted_name_that_is_a_link_cannot_be_replaced)
+        .ignored("not held: a row of the project that is a symbolic link is not mounted, so the link can be replaced"),
     case!(trusted_files_of_more_writable_paths_are_protected_too)
         .ignored("not held: the rows are made for the project only, a repository given with --rw has none"),
     case!(trusted_files_that_appear_are_reported_at_the_end)
@@ -177,6 +179,15 @@ fn changing_it_in_place_outside_ends_nothing(mode: Mode) {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("went on"), "{said}");
+}
+
+fn a_trusted_name_that_is_a_link_cannot_be_replaced(mode: Mode) {
+    let scene = Scene::new(mode);
+    let shared = file(&scene, "shared-envrc", "original\n");
+    let link = shared.with_file_name(".envrc");
+    std::os::unix::fs::symlink("shared-envrc", &link).unwrap();
+    inside(&scene, &[], "rm .envrc; echo evil > .envrc; echo evil > shared-envrc; true").run();
+    assert_eq!(fs::read_to_string(link).unwrap(), "original\n");
 }
 
 fn trusted_files_of_more_writable_paths_are_protected_too(mode: Mode) {
