@@ -62,9 +62,10 @@ fn a_caller_without_an_entry_is_refused(mode: Mode) {
 /// Case 33, CLN-001 and CVE-2023-42456 (sudo-rs): a name that is a path, an option, a format, a number.
 fn an_odd_login_name_is_a_name_and_nothing_else(mode: Mode) {
     let long = "x".repeat(256);
-    for name in
-        ["a b", "..", "../../tmp/x", "a/b", "%s%n", "x -rf", "ünï€", &long, "0", "root ", "a\u{1b}[31m\r", "$(id)"]
-    {
+    for name in [
+        "a b", "..", "../../tmp/agent-aws-odd-name", "a/b", "%s%n", "x -rf", "ünï€", &long, "0", "root ",
+        "a\u{1b}[31m\r", "$(id)",
+    ] {
         let scene = open_scene(mode);
         let uid = scene.machine.user("alice").uid;
         let _ = std::fs::remove_file("/var/log/agent-aws/audit.jsonl");
@@ -79,7 +80,7 @@ fn an_odd_login_name_is_a_name_and_nothing_else(mode: Mode) {
         let trail = std::fs::read("/var/log/agent-aws/audit.jsonl").unwrap_or_default();
         assert!(trail.iter().all(|b| *b == b'\n' || (b' '..=b'~').contains(b)), "{name:?} is in the trail as it is");
         assert_eq!(trail.is_empty(), mode == Mode::Unprivileged);
-        assert!(!Path::new("/tmp/x").exists(), "a file by the name {name:?}");
+        assert!(!Path::new("/tmp/agent-aws-odd-name").exists(), "a file by the name {name:?}");
         nothing_is_left(&scene);
         alice_is(Some(&format!("alice:x:{uid}:{uid}::/home/alice:/bin/sh")));
     }
