@@ -152,25 +152,29 @@ impl Secrets {
     }
 
     /// The store, if what `fd` shows is one, contains one or lies inside one, by whatever path or mount it was reached.
-    pub fn shown_by(&self, fd: BorrowedFd<'_>) -> Option<&Path> {
+    /// An ancestor that cannot be looked at is an error: nobody can say then.
+    pub fn shown_by(&self, fd: BorrowedFd<'_>) -> Result<Option<&Path>, Errno> {
         let find = |list: &'_ [(Place, PathBuf)], at| list.iter().position(|(p, _)| *p == at);
-        let mut at = place(fd, c"").ok()?;
+        let mut at = place(fd, c"")?;
         if let Some(n) = find(&self.above, at) {
-            return self.above.get(n).map(|(_, path)| path.as_path());
+            return Ok(self.above.get(n).map(|(_, path)| path.as_path()));
         }
-        let mut here = fd.try_clone_to_owned().ok()?;
+        let mut here = rustix::io::fcntl_dupfd_cloexec(fd, 0)?;
         loop {
             if let Some(n) = find(&self.stores, at) {
-                return self.stores.get(n).map(|(_, path)| path.as_path());
+                return Ok(self.stores.get(n).map(|(_, path)| path.as_path()));
             }
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             here = match openat(&here, c"..", flags, Mode::empty()) {
-                Err(Errno::NOTDIR) => open_path(real_path(fd).ok()?.parent()?, false).ok()?,
-                other => other.ok()?,
+                Err(Errno::NOTDIR) => {
+                    let file = real_path(fd).map_err(|_| Errno::NOENT)?;
+                    open_path(file.parent().ok_or(Errno::NOENT)?, false)?
+                }
+                other => other?,
             };
-            let above = place(here.as_fd(), c"").ok()?;
+            let above = place(here.as_fd(), c"")?;
             if above == at {
-                return None;
+                return Ok(None);
             }
             at = above;
         }
@@ -230,7 +234,7 @@ mod tests {
         let secrets = Secrets::look([home.join(".aws"), home.join(".ssh")].into_iter());
         let shown = |name: &str| {
             let fd = open_path(&home.join("src").join(name), false).unwrap();
-            secrets.shown_by(fd.as_fd()).is_some()
+            secrets.shown_by(fd.as_fd()).unwrap().is_some()
         };
         let all = ["inside", "itself", "around", "other"].map(shown);
         std::fs::remove_dir_all(&home).unwrap();

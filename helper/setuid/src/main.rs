@@ -108,8 +108,8 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     if !entered.mode.is_privileged() {
         system_source_needs_privilege(&decided)?;
     }
-    let granting = decided.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
-    let plan = make_plan(&person, &granting, request, command)?;
+    let planned = decided.and_then(|g| make_plan(&person, &g, request, command).map(|plan| (g, plan)));
+    let (granting, plan) = planned.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
     if request.explain {
         return queries::say(cli, &explain(&plan));
     }

@@ -262,7 +262,9 @@ fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
         rows.any(|i| matches!(i.origin, Origin::Project | Origin::Caller(_)))
     };
     for (source, found) in callers(plan).zip(opened).filter(|(source, _)| asked(&source.path)) {
-        if let Some(store) = found.descriptor.as_ref().and_then(|fd| secrets.shown_by(fd.as_fd())) {
+        let Some(fd) = &found.descriptor else { continue };
+        let shown = secrets.shown_by(fd.as_fd());
+        if let Some(store) = shown.map_err(|e| Failure::os("looking above", &source.path, e))? {
             let cause = format!("it is, contains or lies inside `{}`", store.display());
             return Err(Failure { step: "showing", object: Some(source.path.clone()), cause });
         }
