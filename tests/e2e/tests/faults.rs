@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 /// The agent's command: says what it is, in full, before the file has its name.
 const MARK: &str = "{ cat /proc/self/status; echo VIEW; cut -d' ' -f5,6 /proc/self/mountinfo; \
-                    /opt/agent-aws-test/attacker regain | grep securebits; } > new && mv new marker";
+                    /opt/agent-aws-test/attacker securebits; } > new && mv new marker";
 
 /// Whose birth a trial begins with: the helper forks them in this order.
 #[derive(Clone, Copy)]

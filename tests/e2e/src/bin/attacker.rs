@@ -20,6 +20,7 @@ fn main() {
         ["look", pid] => look(number(pid)),
         ["interfere", pid, how @ ..] => how.iter().for_each(|how| say(how, interfere(number(pid), how))),
         ["hunt", seconds] => hunt(Duration::from_secs(u64::try_from(number(seconds)).unwrap_or(1))),
+        ["securebits"] => securebits(),
         ["regain"] => regain(),
         _ => std::process::exit(2),
     }
@@ -134,11 +135,16 @@ fn seize_upon(pid: i32, name: &str) {
     }
 }
 
+/// Only reads: a test that makes system calls fail must find none here that it counts as ours.
+fn securebits() {
+    let bits = rustix::thread::capabilities_secure_bits().map_or(-1, |bits| i64::from(bits.bits()));
+    let _ = writeln!(io::stdout(), "securebits {bits:#x}");
+}
+
 /// Ways back to privilege, tried by this process on itself.
 fn regain() {
     let errno = |e: rustix::io::Errno| nix::errno::Errno::from_raw(e.raw_os_error());
-    let bits = rustix::thread::capabilities_secure_bits().map_or(-1, |bits| i64::from(bits.bits()));
-    let _ = writeln!(io::stdout(), "securebits {bits:#x}");
+    securebits();
     let keeps = rustix::thread::get_keep_capabilities().unwrap_or(true);
     let _ = writeln!(io::stdout(), "keeps {keeps}");
     say("keepcaps", rustix::thread::set_keep_capabilities(true).map_err(errno));
