@@ -39,7 +39,17 @@ pub(crate) struct Moto {
     /// Of the IAM user behind the identity; no session may hold it.
     pub(crate) secret: String,
     deps: PathBuf,
-    server: Child,
+    _server: Server,
+}
+
+/// Ends with the trial, however that ends.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Moto {
@@ -52,7 +62,7 @@ impl Moto {
         let said = setup_call.args(["-c", SETUP, &url]).stderr(Stdio::inherit()).output().expect("python");
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         let (key, secret) = said.trim().split_once(' ').expect("a key of moto's");
-        let moto = Self { secret: secret.to_owned(), scene, url, deps, server };
+        let moto = Self { secret: secret.to_owned(), scene, url, deps, _server: server };
         moto.configure(setup, key);
         moto
     }
@@ -132,18 +142,11 @@ impl Moto {
     }
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
 fn python(deps: &Path) -> PathBuf {
     deps.join("venv/bin/python")
 }
 
-fn serve(deps: &Path) -> (Child, String) {
+fn serve(deps: &Path) -> (Server, String) {
     let mut command = Command::new(python(deps));
     command
         .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
@@ -152,8 +155,8 @@ fn serve(deps: &Path) -> (Child, String) {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let mut server = command.spawn().expect("moto");
-    let log = BufReader::new(server.stderr.take().expect("a pipe"));
+    let mut server = Server(command.spawn().expect("moto"));
+    let log = BufReader::new(server.0.stderr.take().expect("a pipe"));
     let (sender, found) = channel();
     // It is read to its end: a server whose log is full stops.
     std::thread::spawn(move || {
