@@ -312,7 +312,7 @@ impl Session {
     fn was_stopped(&self) -> bool {
         let us = rustix::process::geteuid().as_raw();
         while let Ok(Some(signal)) = self.stop.read_signal() {
-            if signal.ssi_uid == us {
+            if signal.ssi_uid == us || signal.ssi_uid == 0 {
                 return true;
             }
         }
