@@ -180,18 +180,19 @@ impl Machine {
         Call::new(self, self.user(user), program.into())
     }
 
-    /// Processes that are there besides this one and those above it: what a session has left, once it has ended.
+    /// Processes that are there besides this one and those above it: what a session has left, once it has ended. As an
+    /// ordinary user, those that this one started, whoever their parent is by now.
     pub fn others(&self) -> Vec<Process> {
         let all = processes();
-        let mut ours = vec![1];
-        let mut here = i32::try_from(std::process::id()).unwrap_or_default();
-        while here > 1 {
-            ours.push(here);
-            here = all.iter().find(|p| p.pid == here).map_or(0, |p| p.parent);
-        }
-        let of_sessions = |p: &Process| p.name.starts_with("agent-aws-");
-        let counts = |p: &&Process| !ours.contains(&p.pid) && (self.is_private() || of_sessions(p));
-        all.iter().filter(counts).cloned().collect()
+        let ours = i32::try_from(std::process::id()).unwrap_or_default();
+        let parent = |pid: i32| all.iter().find(|p| p.pid == pid).map_or(0, |p| p.parent);
+        let above = |pid: i32| std::iter::successors(Some(pid), |pid| Some(parent(*pid))).take_while(|pid| *pid > 0);
+        let counts = |p: &&Process| match self.is_private() {
+            true => p.pid != 1 && !above(ours).any(|pid| pid == p.pid),
+            false => p.pid != ours && above(p.pid).any(|pid| pid == ours),
+        };
+        // One that has ended and waits for us to notice is not there any more.
+        all.iter().filter(counts).filter(|p| !(p.ended && p.parent == ours)).cloned().collect()
     }
 
     /// The mounts of this process that are not the trial's own.

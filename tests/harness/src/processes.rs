@@ -13,7 +13,9 @@ pub struct Process {
     pub uid: u32,
     /// Its short name: at most 15 characters of the program's.
     pub name: String,
-    /// Its arguments, joined by spaces; empty for a zombie.
+    /// Whether it has ended, and its parent has not noticed yet.
+    pub ended: bool,
+    /// Its arguments, joined by spaces; empty if it has ended.
     pub command: String,
 }
 
@@ -38,6 +40,7 @@ fn look(pid: i32) -> Option<Process> {
         parent: field("PPid:")?.parse().ok()?,
         uid: field("Uid:")?.split_whitespace().nth(1)?.parse().ok()?,
         name: field("Name:")?.to_owned(),
+        ended: field("State:")?.starts_with(['Z', 'X']),
         command: words.join(" "),
     })
 }
