@@ -40,8 +40,11 @@ impl Place {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.root.join("bin/agent-aws"));
+        // A runner in the background ignores SIGINT, which we would pass on.
+        let mut command = Command::new("/usr/bin/env");
         command
+            .arg("--default-signal")
+            .arg(self.root.join("bin/agent-aws"))
             .args(words)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
