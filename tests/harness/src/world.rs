@@ -74,7 +74,12 @@ impl Again {
     /// This program again, in a world of its own if we are root; the same arguments and descriptors.
     pub fn command(&self, label: &str) -> Command {
         let step = if self.is_root() { "outside" } else { "inside" };
-        ourselves(step, label)
+        let again = ourselves(step, label);
+        // A runner in the background ignores SIGINT; a trial must not depend on that.
+        let mut command = Command::new("/usr/bin/env");
+        command.arg("--default-signal").arg(again.get_program()).args(again.get_args());
+        command.envs(again.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
     }
 
     /// Runs it to its end, at most so long.
