@@ -132,3 +132,13 @@ fn no_credential_variable_reaches_the_environment_even_if_asked_for() {
     let refused = plan(caller(), grant(), &w).unwrap_err();
     assert!(matches!(refused, PlanError::Variable(EnvError::Refused(..))), "{refused}");
 }
+
+#[test]
+fn the_plan_of_a_plain_session_reads_so() {
+    let mut w = wish("/srv/work/p");
+    w.ro = vec!["/srv/data".into()];
+    w.environment = vec![(b"TERM".to_vec(), b"xterm".to_vec()), (b"PATH".to_vec(), b".:/usr/bin".to_vec())];
+    w.command = vec![b"claude".to_vec(), b"-p".to_vec(), b"a\nb\x1b[31m".to_vec()];
+    let g = Grant { facts: vec![("role".into(), "arn:aws:iam::111122223333:role/agent-incident".into())], ..grant() };
+    insta::assert_snapshot!(crate::explain(&plan(caller(), g, &w).unwrap()));
+}
