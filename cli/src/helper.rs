@@ -99,11 +99,25 @@ impl Helper {
         wait_for(self.pidfd());
     }
 
+    /// Everything until the end of an answer, piece by piece.
+    fn answer(&mut self, each: &mut impl FnMut(HelperToCli) -> Result<(), Failure>) -> Result<(), Failure> {
+        loop {
+            match self.next()? {
+                HelperToCli::Done => return Ok(()),
+                HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
+                HelperToCli::Notice(text) => crate::say::line(&text),
+                message => each(message)?,
+            }
+        }
+    }
+
     /// Leaves the conversation, so that the helper ends what it may still be doing, and waits for its end.
-    pub(crate) fn close_and_wait(self) {
+    pub(crate) fn close_and_wait(mut self) {
         let pidfd = self.pidfd();
         drop(self.channel);
         wait_for(pidfd);
+        // Reaped by us: pid 1 of a container often reaps nobody.
+        let _ = self.child.try_wait();
     }
 
     /// A descriptor that becomes readable when the helper is dead.
@@ -129,15 +143,9 @@ pub(crate) fn question(
 ) -> Result<(), Failure> {
     let mask = SigSet::thread_get_mask().map_err(|e| Failure::Os("cannot read the signal mask", e.into()))?;
     let mut helper = Helper::start(&[], Stdio::null(), mask)?;
-    helper.ask(request)?;
-    loop {
-        match helper.next()? {
-            HelperToCli::Done => return Ok(()),
-            HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
-            HelperToCli::Notice(text) => crate::say::line(&text),
-            message => each(message)?,
-        }
-    }
+    let answer = helper.ask(request).and_then(|()| helper.answer(&mut each));
+    helper.close_and_wait();
+    answer
 }
 
 /// Blames the largest variable for a request that does not fit, or its size where there is none.

@@ -50,11 +50,11 @@ pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) 
     for notice in &session.notices {
         say::line(notice);
     }
+    let output = session.helper.child.stdout.take();
+    session.helper.close_and_wait();
     if let Some(signal) = key {
         session.signals.tell_group(signal);
     }
-    let output = session.helper.child.stdout.take();
-    session.helper.close_and_wait();
     Ok(Outcome {
         exit: end?,
         started: session.started,
