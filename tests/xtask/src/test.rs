@@ -71,7 +71,7 @@ impl Run<'_> {
 
     /// One `cargo test`.
     fn suite(&mut self, name: &str, selection: &[&str]) {
-        let mut command: Command = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
+        let mut command = with_default_signals(&shell::cargo(&["test", "--locked", "--no-fail-fast"]));
         command.args(selection).env(stage::VARIABLE, stage::place(self.root));
         let mut tally = Tally::default();
         let ended = self.clock.part(name, || shell::watch(&mut command, |line| tally.add_line(line)));
@@ -90,4 +90,19 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// A job that a shell put into the background ignores keys like Ctrl-C, and hands that down: tests of signals would wait
+/// for ever. `env` of coreutils can undo it.
+fn with_default_signals(command: &Command) -> Command {
+    let reset = ["--default-signal"];
+    if shell::ask(Command::new("env").args(reset).arg("true")).is_err() {
+        println!("env(1) here cannot reset signals: run the tests in the foreground");
+        let mut same = Command::new(command.get_program());
+        same.args(command.get_args());
+        return same;
+    }
+    let mut env = Command::new("env");
+    env.args(reset).arg(command.get_program()).args(command.get_args());
+    env
 }
