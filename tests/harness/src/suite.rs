@@ -1,5 +1,6 @@
 //! A table of test functions, run once for each mode, each in a process and, as root, a world of its own.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode, Stdio};
@@ -124,18 +125,22 @@ pub fn suite(cases: &'static [Case]) -> ExitCode {
     let arguments = Arguments::from_args();
     let _homes = crate::homes::Homes::watch();
     let able = Able::look(&again);
+    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut trials = Vec::new();
     for case in cases {
         for &mode in case.modes {
             let obstacle = case.obstacle(mode, &able);
-            if let Some(why) = obstacle.as_deref().filter(|_| !arguments.list) {
-                println!("ignored: {}: {why}", case.label(mode));
-            }
             let again = Arc::clone(&again);
             let run = move || outside(&again, &case.label(mode), case.limit).map_err(Failed::from);
             let trial = Trial::test(case.label(mode), run);
             trials.push(trial.with_ignored_flag(obstacle.is_some()));
+            if let Some(why) = obstacle {
+                reasons.entry(why).or_default().push(case.label(mode));
+            }
         }
+    }
+    for (why, names) in reasons.iter().filter(|_| !arguments.list) {
+        println!("ignored: {why}: {}", names.join(", "));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
