@@ -150,11 +150,14 @@ fn a_first_mint_that_fails_is_recorded(mode: Mode) {
 fn a_killed_caller_leaves_an_end(mode: Mode) {
     let scene = Scene::new(mode);
     let mut child = waiting(&scene);
+    // Its end would otherwise end the agent too, before we are missed.
+    let input = child.stdin.take();
     child.kill().unwrap();
     child.wait().unwrap();
     within(SOON, "the end", || events(&scene).contains(&"end".into()));
     let records = scene.machine.audit();
     assert_eq!(text(&records[2], "how"), "agent-aws was gone");
+    drop(input);
 }
 
 fn no_record_holds_a_secret(mode: Mode) {
