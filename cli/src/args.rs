@@ -97,12 +97,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) explain: bool,
     /// The command and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "CMD"
-    )]
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -202,20 +197,13 @@ pub(crate) enum Config {
 
 /// Exit status of a usage error: `run` must not be taken for the agent's own status.
 fn usage_status(words: &[OsString]) -> u8 {
-    if words.get(1).map(OsString::as_os_str) == Some(OsStr::new("run")) {
-        125
-    } else {
-        2
-    }
+    if words.get(1).map(OsString::as_os_str) == Some(OsStr::new("run")) { 125 } else { 2 }
 }
 
 /// An option that we do not know, taken for the command because nothing said where our options end.
 fn unknown_option<'a>(cli: &'a Cli, words: &[OsString]) -> Option<&'a OsStr> {
     let Command::Run(run) = &cli.command else { return None };
-    let first = run
-        .command
-        .first()
-        .filter(|word| word.as_encoded_bytes().starts_with(b"-"))?;
+    let first = run.command.first().filter(|word| word.as_encoded_bytes().starts_with(b"-"))?;
     let before = words.len().checked_sub(run.command.len() + 1)?;
     (words.get(before)? != "--").then_some(first)
 }
@@ -235,10 +223,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Cli, u8> {
         None => Ok(cli),
         Some(option) => {
             let text = format!("run has no option {}", option.display());
-            say::failure(
-                &text,
-                Some("agent-aws run --help lists them; -- goes before a command that begins so"),
-            );
+            say::failure(&text, Some("agent-aws run --help lists them; -- goes before a command that begins so"));
             Err(usage_status(words))
         }
     }
@@ -268,17 +253,7 @@ mod tests {
 
     #[test]
     fn options_after_the_command_are_the_commands() {
-        let run = run(&[
-            "agent-aws",
-            "run",
-            "--as",
-            "incident",
-            "aws",
-            "--profile",
-            "x",
-            "--",
-            "y",
-        ]);
+        let run = run(&["agent-aws", "run", "--as", "incident", "aws", "--profile", "x", "--", "y"]);
         assert_eq!(run.options.choice.identity.as_deref(), Some("incident"));
         assert_eq!(run.command, ["aws", "--profile", "x", "--", "y"]);
         assert_eq!(run.options.choice.profile, None);
@@ -294,17 +269,8 @@ mod tests {
     #[test]
     fn arguments_and_paths_are_bytes() {
         let odd = OsString::from_vec(b"\xff\xfe".to_vec());
-        let words = [
-            "agent-aws".into(),
-            "run".into(),
-            "--ro".into(),
-            odd.clone(),
-            "--".into(),
-            odd.clone(),
-        ];
-        let Command::Run(run) = Cli::try_parse_from(words).unwrap().command else {
-            panic!("not run")
-        };
+        let words = ["agent-aws".into(), "run".into(), "--ro".into(), odd.clone(), "--".into(), odd.clone()];
+        let Command::Run(run) = Cli::try_parse_from(words).unwrap().command else { panic!("not run") };
         assert_eq!(run.command.as_slice(), std::slice::from_ref(&odd));
         assert_eq!(run.ro, [PathBuf::from(odd)]);
     }

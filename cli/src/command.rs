@@ -44,8 +44,5 @@ fn show_config() -> Result<(), Failure> {
         Some(name) => say::escaped(&name),
         None => "none: the only identity that you may use, if there is only one".to_owned(),
     };
-    say::out(&format!(
-        "file     {}\ndefault  {default}\n",
-        say::escaped(&path.display().to_string())
-    ))
+    say::out(&format!("file     {}\ndefault  {default}\n", say::escaped(&path.display().to_string())))
 }

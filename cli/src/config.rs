@@ -68,9 +68,7 @@ impl Config {
             return Ok(Self::default());
         };
         let file = parse(&path, &read(&path)?)?;
-        Ok(Self {
-            default: file.default.map(Spanned::into_inner),
-        })
+        Ok(Self { default: file.default.map(Spanned::into_inner) })
     }
 }
 
@@ -92,11 +90,7 @@ pub(crate) fn set_default(path: &Path, name: &str) -> Result<(), Failure> {
     let text = with_default(path, &read(path)?, name)?;
     let failed = |e| Failure::Path(path.into(), e);
     let directory = path.parent().unwrap_or(Path::new("/"));
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(failed)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     // A configuration that is a link into a dotfiles repository stays one.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let new = target.with_extension(format!("toml.{}", std::process::id()));
@@ -108,11 +102,7 @@ pub(crate) fn set_default(path: &Path, name: &str) -> Result<(), Failure> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -131,10 +121,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_with_file_line_and_column() {
         let said = error("# mine\ndefault = \"a\"\n  defualt = 1\n");
-        assert!(
-            said.starts_with("/c/config.toml:3:3: unknown field `defualt`"),
-            "{said}"
-        );
+        assert!(said.starts_with("/c/config.toml:3:3: unknown field `defualt`"), "{said}");
         assert!(error("default = 1\n").starts_with("/c/config.toml:1:11: "));
         assert!(error("default = \n").starts_with("/c/config.toml:1:"));
     }
@@ -143,15 +130,9 @@ mod tests {
     fn a_new_default_leaves_the_rest_of_the_file_alone() {
         let change = |text: &str, name: &str| with_default(Path::new(AT), text, name).unwrap();
         assert_eq!(change("", "incident"), "default = \"incident\"\n");
-        assert_eq!(
-            change("# why\ndefault = 'old' # here\n", "own:dev"),
-            "# why\ndefault = \"own:dev\" # here\n"
-        );
+        assert_eq!(change("# why\ndefault = 'old' # here\n", "own:dev"), "# why\ndefault = \"own:dev\" # here\n");
         let odd = change("", "a\"b\\c\n");
-        assert_eq!(
-            parse(Path::new(AT), &odd).unwrap().default.unwrap().into_inner(),
-            "a\"b\\c\n"
-        );
+        assert_eq!(parse(Path::new(AT), &odd).unwrap().default.unwrap().into_inner(), "a\"b\\c\n");
     }
 
     #[test]
@@ -173,10 +154,7 @@ mod tests {
     #[test]
     fn a_relative_place_is_no_place() {
         let at = |x: Option<&str>, h: Option<&str>| path_from(x.map(Into::into), h.map(Into::into));
-        assert_eq!(
-            at(Some("rel"), Some("/h")),
-            Some("/h/.config/agent-aws/config.toml".into())
-        );
+        assert_eq!(at(Some("rel"), Some("/h")), Some("/h/.config/agent-aws/config.toml".into()));
         assert_eq!(at(Some("/x"), Some("/h")), Some("/x/agent-aws/config.toml".into()));
         assert_eq!(at(None, None), None);
     }

@@ -56,10 +56,7 @@ impl Helper {
         }
         sys::hand_channel(&mut helper, theirs, mask);
         let child = helper.spawn().map_err(|e| Failure::HelperStart(path, e))?;
-        Ok(Self {
-            channel: Channel::new(ours, PATIENCE),
-            child,
-        })
+        Ok(Self { channel: Channel::new(ours, PATIENCE), child })
     }
 
     /// Asks. There is one request in a conversation.
@@ -127,10 +124,7 @@ impl Helper {
 }
 
 fn wait_for(pidfd: Option<OwnedFd>) {
-    let timeout = Timespec {
-        tv_sec: CLEANUP_SECONDS,
-        tv_nsec: 0,
-    };
+    let timeout = Timespec { tv_sec: CLEANUP_SECONDS, tv_nsec: 0 };
     if let Some(pidfd) = pidfd {
         let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
     }

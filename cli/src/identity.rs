@@ -47,10 +47,7 @@ mod tests {
     #[test]
     fn as_comes_before_profile_and_profile_before_the_environment() {
         let env = || Some(OsString::from("env"));
-        let mut choice = Choice {
-            identity: Some("incident".into()),
-            profile: Some("dev".into()),
-        };
+        let mut choice = Choice { identity: Some("incident".into()), profile: Some("dev".into()) };
         assert_eq!(asked(&choice, env()).unwrap(), Ask::Named("incident".into()));
         choice.identity = None;
         assert_eq!(asked(&choice, env()).unwrap(), Ask::Own("dev".into()));

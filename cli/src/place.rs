@@ -59,9 +59,7 @@ pub(crate) fn is_within(directory: &Path, places: &[&PathBuf]) -> bool {
     let Ok(directory) = directory.canonicalize() else {
         return false;
     };
-    places
-        .iter()
-        .any(|place| place.canonicalize().is_ok_and(|place| directory.starts_with(place)))
+    places.iter().any(|place| place.canonicalize().is_ok_and(|place| directory.starts_with(place)))
 }
 
 #[cfg(test)]
@@ -109,10 +107,7 @@ mod tests {
 
     #[test]
     fn relative_paths_start_at_the_working_directory() {
-        assert_eq!(
-            absolute(Path::new("/a"), Path::new("b/./c/")).unwrap(),
-            Path::new("/a/b/c")
-        );
+        assert_eq!(absolute(Path::new("/a"), Path::new("b/./c/")).unwrap(), Path::new("/a/b/c"));
         assert_eq!(absolute(Path::new("/a"), Path::new("/x")).unwrap(), Path::new("/x"));
         assert_eq!(absolute(Path::new("/usr"), Path::new("..")).unwrap(), Path::new("/"));
         assert!(absolute(Path::new("/a"), Path::new("../does-not-exist-here")).is_err());

@@ -29,11 +29,7 @@ pub(crate) fn build(run: &Run) -> Result<RunRequest, Failure> {
             directory.clone_from(&project);
         }
     }
-    let own = if helper::may_be_own(&identity) {
-        environment::for_own_source(&lookup)
-    } else {
-        Vec::new()
-    };
+    let own = if helper::may_be_own(&identity) { environment::for_own_source(&lookup) } else { Vec::new() };
     let region = options.region.clone().or_else(|| region::of_own(&identity, &lookup));
     Ok(RunRequest {
         identity,

@@ -53,14 +53,10 @@ pub(crate) fn escaped_bytes(bytes: &[u8]) -> String {
 
 /// Whether the caller's locale shows more than ASCII.
 fn is_utf8() -> bool {
-    ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .filter_map(std::env::var_os)
-        .find(|v| !v.is_empty())
-        .is_some_and(|v| {
-            let v = v.to_string_lossy().to_ascii_lowercase();
-            v.contains("utf-8") || v.contains("utf8")
-        })
+    ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(std::env::var_os).find(|v| !v.is_empty()).is_some_and(|v| {
+        let v = v.to_string_lossy().to_ascii_lowercase();
+        v.contains("utf-8") || v.contains("utf8")
+    })
 }
 
 /// Whether standard error is a terminal.
@@ -101,10 +97,7 @@ pub(crate) fn joined(parts: &[String]) -> String {
 /// Text on standard output.
 pub(crate) fn out(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(Failure::Output)
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::Output)
 }
 
 /// A value as JSON on standard output, for scripts.
@@ -160,9 +153,7 @@ pub(crate) fn until(seconds: u64, now: u64) -> String {
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs())
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 #[cfg(test)]
@@ -171,10 +162,7 @@ mod tests {
 
     #[test]
     fn no_text_from_elsewhere_moves_the_cursor_or_turns_the_line_around() {
-        assert_eq!(
-            escaped("a\x1b[2Jb\r\n\u{202e}c\u{9b}d"),
-            "a\\u{1b}[2Jb\\r\\n\\u{202e}c\\u{9b}d"
-        );
+        assert_eq!(escaped("a\x1b[2Jb\r\n\u{202e}c\u{9b}d"), "a\\u{1b}[2Jb\\r\\n\\u{202e}c\\u{9b}d");
         assert_eq!(escaped("größe · →"), "größe · →");
         assert_eq!(escaped_block("a\tb\n\x07"), "a\tb\n\\u{7}");
         assert_eq!(escaped_bytes(b"x\xff\x1by"), "x\\xff\\u{1b}y");

@@ -55,11 +55,7 @@ pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) 
     if let Some(signal) = key {
         session.signals.tell_group(signal);
     }
-    Ok(Outcome {
-        exit: end?,
-        started: session.started,
-        output,
-    })
+    Ok(Outcome { exit: end?, started: session.started, output })
 }
 
 #[derive(Debug)]
@@ -112,10 +108,8 @@ impl Session {
 
     /// Messages that a dead helper left are still read: `channel` then stays true until its end.
     fn wait(&self) -> Result<Ready, Failure> {
-        let mut watched = vec![
-            PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::new(&self.helper.channel, PollFlags::IN),
-        ];
+        let mut watched =
+            vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.helper.channel, PollFlags::IN)];
         watched.extend(self.dead.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         loop {
             match poll(&mut watched, None) {
@@ -125,11 +119,7 @@ impl Session {
             }
         }
         let is = |n: usize| watched.get(n).is_some_and(|fd| !fd.revents().is_empty());
-        Ok(Ready {
-            signals: is(0),
-            channel: is(1),
-            dead: is(2),
-        })
+        Ok(Ready { signals: is(0), channel: is(1), dead: is(2) })
     }
 
     fn send(&self, message: &CliToHelper) -> Result<(), Failure> {
@@ -243,11 +233,7 @@ pub(crate) fn start_line(started: &Started, now: u64) -> String {
     if let Some(role) = started.arn.as_deref().and_then(role_name) {
         who.push(format!("(role {role})"));
     }
-    let mut parts = vec![
-        who.join(" "),
-        format!("access {}", started.access),
-        format!("network {}", started.network),
-    ];
+    let mut parts = vec![who.join(" "), format!("access {}", started.access), format!("network {}", started.network)];
     parts.extend(started.expires.map(|e| format!("until {}", say::until(e, now))));
     say::joined(&parts)
 }
@@ -279,16 +265,8 @@ mod tests {
             expires: Some(1_795_183_500),
         };
         let line = start_line(&started, 1_795_180_000).replace(" · ", ", ");
-        assert_eq!(
-            line,
-            "111122223333 incident (role agent-incident), access read, network shared, until 14:05 UTC"
-        );
-        let bare = Started {
-            account: None,
-            arn: None,
-            expires: None,
-            ..started
-        };
+        assert_eq!(line, "111122223333 incident (role agent-incident), access read, network shared, until 14:05 UTC");
+        let bare = Started { account: None, arn: None, expires: None, ..started };
         let line = start_line(&bare, 0).replace(" · ", ", ");
         assert_eq!(line, "incident, access read, network shared");
     }

@@ -79,11 +79,7 @@ impl Signals {
     pub(crate) fn stop(&self, signal: i32) -> (bool, Vec<i32>) {
         let signal = Signal::try_from(signal).unwrap_or(Signal::SIGSTOP);
         // SIGSTOP never comes from a terminal: only the one process that it was sent to is to stop.
-        let whom = if signal == Signal::SIGSTOP {
-            Pid::this()
-        } else {
-            Pid::from_raw(0)
-        };
+        let whom = if signal == Signal::SIGSTOP { Pid::this() } else { Pid::from_raw(0) };
         let _ = kill(whom, signal);
         let mut only = SigSet::empty();
         only.add(signal);
@@ -91,10 +87,7 @@ impl Signals {
         if signal != Signal::SIGTTIN {
             let _ = only.thread_block();
         }
-        let (continued, rest) = self
-            .take()
-            .into_iter()
-            .partition::<Vec<i32>, _>(|s| *s == libc::SIGCONT);
+        let (continued, rest) = self.take().into_iter().partition::<Vec<i32>, _>(|s| *s == libc::SIGCONT);
         (!continued.is_empty(), rest)
     }
 }

@@ -51,10 +51,7 @@ pub(crate) fn end_as(exit: Exit) -> ! {
         Exit::Code(code) => std::process::exit(code),
         Exit::Signal(signal) => signal,
     };
-    let none = rustix::process::Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
     // SAFETY: the default action is no function of ours, so nothing can be called in a bad moment.
     unsafe { libc::signal(signal, libc::SIG_DFL) };

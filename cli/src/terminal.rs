@@ -245,12 +245,7 @@ mod tests {
 
     #[test]
     fn a_stop_key_stops_us_whoever_has_the_terminal() {
-        for foreground in [
-            Foreground::Ours,
-            Foreground::Inside,
-            Foreground::Agents,
-            Foreground::Others,
-        ] {
+        for foreground in [Foreground::Ours, Foreground::Inside, Foreground::Agents, Foreground::Others] {
             assert_eq!(decide(libc::SIGTSTP, foreground), OnStop::Stop);
             assert_eq!(decide(libc::SIGSTOP, foreground), OnStop::Stop);
         }

@@ -87,10 +87,7 @@ fn an_agent_that_a_signal_killed_is_seen_to_be_killed_by_that_signal() {
     let place = Place::new("signal");
     for (name, number) in [("TERM", 15), ("KILL", 9), ("PIPE", 13), ("SEGV", 11), ("RTMIN", 34)] {
         let script = format!("kill -{name} $$");
-        let output = place
-            .command(&["run", "--as", "x", "bash", "-c", &script])
-            .output()
-            .unwrap();
+        let output = place.command(&["run", "--as", "x", "bash", "-c", &script]).output().unwrap();
         assert_eq!(output.status.signal(), Some(number), "{name}");
         assert!(!output.status.core_dumped(), "{name}");
     }
@@ -99,33 +96,17 @@ fn an_agent_that_a_signal_killed_is_seen_to_be_killed_by_that_signal() {
 #[test]
 fn a_refusal_is_two_lines_without_escapes_and_has_its_own_status() {
     let place = Place::new("refusal");
-    let output = place
-        .command(&["run", "--as", "x", "true"])
-        .env("FAKE", "refuse")
-        .output()
-        .unwrap();
+    let output = place.command(&["run", "--as", "x", "true"]).env("FAKE", "refuse").output().unwrap();
     assert_eq!(status(&output), Some(126));
-    assert_eq!(
-        text(&output.stderr),
-        "agent-aws: no \\u{1b}[31mway (audit id a1)\n  > go home\n"
-    );
-    let utf8 = place
-        .command(&["identities"])
-        .env("FAKE", "refuse")
-        .env("LANG", "C.UTF-8")
-        .output()
-        .unwrap();
+    assert_eq!(text(&output.stderr), "agent-aws: no \\u{1b}[31mway (audit id a1)\n  > go home\n");
+    let utf8 = place.command(&["identities"]).env("FAKE", "refuse").env("LANG", "C.UTF-8").output().unwrap();
     assert!(text(&utf8.stderr).contains("  → go home\n"));
 }
 
 #[test]
 fn a_helper_that_dies_or_is_missing_or_not_executable_is_125_and_says_what_to_do() {
     let place = Place::new("dead");
-    let output = place
-        .command(&["run", "--as", "x", "true"])
-        .env("FAKE", "die")
-        .output()
-        .unwrap();
+    let output = place.command(&["run", "--as", "x", "true"]).env("FAKE", "die").output().unwrap();
     assert_eq!(status(&output), Some(125));
     assert!(text(&output.stderr).contains("exit status 7"), "{output:?}");
     let helper = place.root.join("libexec/agent-aws/agent-aws-helper");
@@ -145,10 +126,7 @@ fn usage_errors_of_run_are_125_and_others_2() {
     for words in [&["run"][..], &["run", "--odd", "x"], &["run", "--as", "x"]] {
         assert_eq!(status(&place.command(words).output().unwrap()), Some(125), "{words:?}");
     }
-    assert_eq!(
-        status(&place.command(&["sessions", "--odd"]).output().unwrap()),
-        Some(2)
-    );
+    assert_eq!(status(&place.command(&["sessions", "--odd"]).output().unwrap()), Some(2));
     let help = place.command(&["run", "--help"]).output().unwrap();
     assert_eq!(status(&help), Some(0));
     assert!(text(&help.stdout).contains("--no-wait"));
@@ -159,10 +137,7 @@ fn only_listed_variables_are_sent_and_an_own_source_has_a_list_of_its_own() {
     let place = Place::new("environment");
     let run = |words: &[&str]| {
         let mut command = place.command(words);
-        command
-            .env("TERM", "vt52")
-            .env("AWS_CONFIG_FILE", "/conf")
-            .env("SECRET", "s3cr3t");
+        command.env("TERM", "vt52").env("AWS_CONFIG_FILE", "/conf").env("SECRET", "s3cr3t");
         assert_eq!(status(&command.output().unwrap()), Some(0));
         place.request()
     };
@@ -179,11 +154,8 @@ fn only_listed_variables_are_sent_and_an_own_source_has_a_list_of_its_own() {
 #[test]
 fn a_request_that_does_not_fit_names_the_largest_variable() {
     let place = Place::new("size");
-    let output = place
-        .command(&["run", "--as", "x", "--env", "BIG", "true"])
-        .env("BIG", "x".repeat(70_000))
-        .output()
-        .unwrap();
+    let output =
+        place.command(&["run", "--as", "x", "--env", "BIG", "true"]).env("BIG", "x".repeat(70_000)).output().unwrap();
     assert_eq!(status(&output), Some(125));
     assert!(text(&output.stderr).contains("BIG with 70000"), "{output:?}");
 }
@@ -192,11 +164,7 @@ fn a_request_that_does_not_fit_names_the_largest_variable() {
 fn the_configured_default_is_used_and_aws_profile_comes_before_it() {
     let place = Place::new("default");
     let run = |profile: &str| {
-        let output = place
-            .command(&["run", "true"])
-            .env("AWS_PROFILE", profile)
-            .output()
-            .unwrap();
+        let output = place.command(&["run", "true"]).env("AWS_PROFILE", profile).output().unwrap();
         assert_eq!(status(&output), Some(0), "{output:?}");
         place.request()
     };
@@ -208,10 +176,7 @@ fn the_configured_default_is_used_and_aws_profile_comes_before_it() {
     std::fs::write(place.root.join("home/.config/agent-aws/config.toml"), "x = 1\n").unwrap();
     let output = place.command(&["run", "true"]).output().unwrap();
     assert_eq!(status(&output), Some(125));
-    assert!(
-        text(&output.stderr).contains("config.toml:1:1: unknown field `x`"),
-        "{output:?}"
-    );
+    assert!(text(&output.stderr).contains("config.toml:1:1: unknown field `x`"), "{output:?}");
 }
 
 #[test]
@@ -235,38 +200,23 @@ fn the_project_is_the_git_top_level_and_project_moves_the_working_directory() {
     std::fs::create_dir_all(work.join("a/b")).unwrap();
     std::fs::create_dir(work.join(".git")).unwrap();
     let bytes = |path: &Path| format!("{:?}", path.as_os_str().as_bytes());
-    let output = place
-        .command(&["run", "--as", "x", "true"])
-        .current_dir(work.join("a/b"))
-        .output();
+    let output = place.command(&["run", "--as", "x", "true"]).current_dir(work.join("a/b")).output();
     assert_eq!(status(&output.unwrap()), Some(0));
     assert!(place.request().contains(&format!("project: {}", bytes(&work))));
-    assert!(
-        place
-            .request()
-            .contains(&format!("directory: {}", bytes(&work.join("a/b"))))
-    );
+    assert!(place.request().contains(&format!("directory: {}", bytes(&work.join("a/b")))));
     let output = place
         .command(&["run", "--as", "x", "--project", "../work/a", "true"])
         .current_dir(place.root.join("home"))
         .output();
     assert_eq!(status(&output.unwrap()), Some(0));
-    assert!(
-        place
-            .request()
-            .contains(&format!("directory: {}", bytes(&work.join("a"))))
-    );
+    assert!(place.request().contains(&format!("directory: {}", bytes(&work.join("a")))));
 }
 
 #[test]
 fn signals_are_forwarded_and_end_nothing_that_handles_them() {
     let place = Place::new("forward");
     let script = "trap 'echo int' INT; trap 'echo usr' USR1; trap 'echo term; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut child = place
-        .command(&["run", "--as", "x", "sh", "-c", script])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = place.command(&["run", "--as", "x", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
     let mut next = || lines.next().unwrap().unwrap();
     assert_eq!(next(), "ready");
@@ -281,12 +231,8 @@ fn signals_are_forwarded_and_end_nothing_that_handles_them() {
 #[test]
 fn a_signal_before_the_agent_runs_ends_the_run_at_once() {
     let place = Place::new("early");
-    let mut child = place
-        .command(&["run", "--as", "x", "true"])
-        .env("FAKE", "silent")
-        .process_group(0)
-        .spawn()
-        .unwrap();
+    let mut child =
+        place.command(&["run", "--as", "x", "true"]).env("FAKE", "silent").process_group(0).spawn().unwrap();
     let request = place.root.join("request");
     let begin = Instant::now();
     while !request.exists() && begin.elapsed() < Duration::from_secs(10) {
@@ -302,12 +248,7 @@ fn what_was_ignored_at_the_start_stays_ignored() {
     let place = Place::new("nohup");
     let program = place.root.join("bin/agent-aws");
     let script = "trap '' HUP; exec \"$0\" run --as x sh -c 'echo ready; sleep 0.5; exit 4'";
-    let mut child = Command::new("sh")
-        .args(["-c", script])
-        .arg(program)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = Command::new("sh").args(["-c", script]).arg(program).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
     assert_eq!(lines.next().unwrap().unwrap(), "ready");
     kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
@@ -351,11 +292,7 @@ fn explain_lists_and_reports_go_to_standard_output() {
 fn nobody_reading_is_no_panic() {
     let place = Place::new("epipe");
     let script = "\"$0\" identities 2>&1 | true; \"$0\" odd 2>&1 | true; exec \"$0\" identities >/dev/full";
-    let output = Command::new("sh")
-        .args(["-c", script])
-        .arg(place.root.join("bin/agent-aws"))
-        .output()
-        .unwrap();
+    let output = Command::new("sh").args(["-c", script]).arg(place.root.join("bin/agent-aws")).output().unwrap();
     assert_eq!(status(&output), Some(125));
     assert!(!text(&output.stderr).contains("panic"), "{output:?}");
 }
@@ -368,13 +305,7 @@ fn policy_check_points_at_line_and_column() {
     let output = place.command(&["policy", "check", "p.toml"]).output().unwrap();
     assert_eq!(status(&output), Some(1));
     assert!(text(&output.stderr).starts_with("p.toml:3:1: "), "{output:?}");
-    let json = place
-        .command(&["policy", "check", "--json", "p.toml"])
-        .output()
-        .unwrap();
+    let json = place.command(&["policy", "check", "--json", "p.toml"]).output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(
-        (&json["valid"], &json["diagnostics"][0]["line"]),
-        (&false.into(), &3.into())
-    );
+    assert_eq!((&json["valid"], &json["diagnostics"][0]["line"]), (&false.into(), &3.into()));
 }

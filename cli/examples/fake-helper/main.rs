@@ -64,10 +64,7 @@ fn answer(request: &Request) -> Option<HelperToCli> {
 }
 
 fn run(channel: Channel, command: Vec<OsString>) {
-    let command: Vec<CString> = command
-        .into_iter()
-        .map(|w| CString::new(w.into_vec()).unwrap())
-        .collect();
+    let command: Vec<CString> = command.into_iter().map(|w| CString::new(w.into_vec()).unwrap()).collect();
     let (gate, opener) = Channel::pair().unwrap();
     let pid = sys::launch(&command, &gate);
     drop(gate);
@@ -107,9 +104,7 @@ fn run(channel: Channel, command: Vec<OsString>) {
 
 fn main() {
     let channel = Channel::new(sys::channel(), Duration::from_secs(5));
-    let CliToHelper::Request(request) = channel.receive(None).unwrap().message else {
-        std::process::exit(98)
-    };
+    let CliToHelper::Request(request) = channel.receive(None).unwrap().message else { std::process::exit(98) };
     if let Some(path) = std::env::var_os("FAKE_REQUEST") {
         std::fs::write(path, format!("{request:?}")).unwrap();
     }

@@ -38,11 +38,7 @@ struct Finding {
 
 impl Finding {
     fn new(grade: Grade, what: &str, detail: impl Into<String>) -> Self {
-        Self {
-            grade,
-            what: what.to_owned(),
-            detail: detail.into(),
-        }
+        Self { grade, what: what.to_owned(), detail: detail.into() }
     }
 }
 
@@ -99,10 +95,7 @@ mod tests {
 
     #[test]
     fn the_helpers_lines_are_read_and_odd_ones_are_kept() {
-        assert_eq!(
-            parse("ok\tpolicy\tfine\tso"),
-            Finding::new(Grade::Ok, "policy", "fine\tso")
-        );
+        assert_eq!(parse("ok\tpolicy\tfine\tso"), Finding::new(Grade::Ok, "policy", "fine\tso"));
         assert_eq!(parse("fail\tx"), Finding::new(Grade::Fail, "x", ""));
         assert_eq!(parse("hello"), Finding::new(Grade::Warn, "helper", "hello"));
     }

@@ -12,9 +12,7 @@ use crate::say;
 /// What the caller may use.
 pub(super) fn identities(options: &Listing) -> Result<(), Failure> {
     let mut offers = Vec::new();
-    let request = Request::Identities {
-        allow_root: options.allow_root,
-    };
+    let request = Request::Identities { allow_root: options.allow_root };
     question(request, |message| match message {
         HelperToCli::Identities(more) => {
             offers.extend(more);

@@ -51,10 +51,7 @@ fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
     for path in paths {
         read_files.push((path.display().to_string(), read(path)?));
     }
-    let files: Vec<_> = read_files
-        .iter()
-        .map(|(name, bytes)| SourceFile { name, bytes })
-        .collect();
+    let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
     let wrong = Policy::parse(&files).err().unwrap_or_default();
     if as_json {
         let list: Vec<_> = wrong.iter().map(diagnostic_json).collect();

@@ -46,11 +46,7 @@ fn must_not_choose(options: &Options) -> Result<(), Failure> {
 /// What the door of the session that we are in gives.
 fn from_door() -> Result<String, Failure> {
     let failed = |e| Failure::Path(CLIENT.into(), e);
-    let mut client = Command::new(CLIENT)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
+    let mut client = Command::new(CLIENT).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(failed)?;
     let answer = client.stdout.take().map(read_answer).transpose()?.unwrap_or_default();
     let status = client.wait().map_err(failed)?;
     if status.success() {
@@ -62,9 +58,7 @@ fn from_door() -> Result<String, Failure> {
 
 fn read_answer(from: ChildStdout) -> Result<String, Failure> {
     let mut text = String::new();
-    from.take(MAX_ANSWER)
-        .read_to_string(&mut text)
-        .map_err(|e| Failure::Os("cannot read the credentials", e))?;
+    from.take(MAX_ANSWER).read_to_string(&mut text).map_err(|e| Failure::Os("cannot read the credentials", e))?;
     Ok(text)
 }
 
@@ -78,12 +72,7 @@ fn read_rest(from: ChildStdout) -> Result<String, Failure> {
 /// Runs a session that does nothing but ask its door. The answer is there once the session has ended: it is smaller than
 /// what a pipe holds.
 fn from_session(options: Options) -> Result<(Option<Started>, String), Failure> {
-    let run = Run {
-        options,
-        network: Some("none".into()),
-        command: vec![OsString::from(CLIENT)],
-        ..Run::default()
-    };
+    let run = Run { options, network: Some("none".into()), command: vec![OsString::from(CLIENT)], ..Run::default() };
     let mut request = request::build(&run)?;
     // It needs no project: it shall work from the home directory too.
     request.project.clear();
@@ -187,9 +176,8 @@ fn facts_inside() -> Result<Value, Failure> {
 }
 
 fn facts_text(facts: &Value) -> String {
-    const ORDER: [&str; 9] = [
-        "identity", "arn", "account", "access", "region", "network", "sandbox", "session", "expires",
-    ];
+    const ORDER: [&str; 9] =
+        ["identity", "arn", "account", "access", "region", "network", "sandbox", "session", "expires"];
     let row = |name: &str| {
         let value = facts.get(name)?.as_str().filter(|v| !v.is_empty())?;
         Some(vec![name.to_owned(), say::escaped(value)])

@@ -16,12 +16,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("x-amzn-requestid", request_id())];
-        Self {
-            status,
-            content_type,
-            headers,
-            body: body.into(),
-        }
+        Self { status, content_type, headers, body: body.into() }
     }
 
     pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {
@@ -53,24 +48,12 @@ pub(crate) const SQS: Protocol = Protocol::Query("http://queue.amazonaws.com/doc
 
 /// Where a protocol's word for a code is not the query protocol's: code, JSON, S3.
 const CODES: [(&str, &str, &str); 6] = [
-    (
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "InvalidAccessKeyId",
-    ),
-    (
-        "SignatureDoesNotMatch",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-    ),
+    ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"),
+    ("SignatureDoesNotMatch", "InvalidSignatureException", "SignatureDoesNotMatch"),
     (CLOCK_SKEW, "InvalidSignatureException", "RequestTimeTooSkewed"),
     ("ExpiredToken", "ExpiredTokenException", "ExpiredToken"),
     ("AccessDenied", "AccessDeniedException", "AccessDenied"),
-    (
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "AccessDenied",
-    ),
+    ("MissingAuthenticationToken", "MissingAuthenticationTokenException", "AccessDenied"),
 ];
 
 impl Protocol {
@@ -108,17 +91,9 @@ impl Protocol {
             Self::AwsJson | Self::RestJson => {
                 let body = serde_json::json!({"__type": code, "message": error.message, "Message": error.message});
                 // SQS says the query protocol's code beside its own; clients of the older protocol go by that.
-                let query = format!(
-                    "{};{}",
-                    STS.code(error),
-                    if error.status < 500 { "Sender" } else { "Receiver" }
-                );
+                let query = format!("{};{}", STS.code(error), if error.status < 500 { "Sender" } else { "Receiver" });
                 let answer = Answer::json(error.status, &body).with_header("x-amzn-errortype", code);
-                if self == Self::AwsJson {
-                    answer.with_header("x-amzn-query-error", query)
-                } else {
-                    answer
-                }
+                if self == Self::AwsJson { answer.with_header("x-amzn-query-error", query) } else { answer }
             }
         };
         if let Some((_, value)) = answer.headers.first_mut() {

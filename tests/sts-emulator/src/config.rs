@@ -113,23 +113,12 @@ impl Config {
             column: error.column(),
             key,
             // serde_json repeats the position at the end; it is said once, in front.
-            reason: error
-                .to_string()
-                .split(" at line ")
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            reason: error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
         };
         let config: Self = serde_path_to_error::deserialize(&mut deserializer)
             .map_err(|error| parse_error(error.inner(), error.path().to_string()))?;
-        deserializer
-            .end()
-            .map_err(|error| parse_error(&error, ".".to_owned()))?;
-        config.check().map_err(|(key, reason)| ConfigError::Check {
-            file: file.to_owned(),
-            key,
-            reason,
-        })?;
+        deserializer.end().map_err(|error| parse_error(&error, ".".to_owned()))?;
+        config.check().map_err(|(key, reason)| ConfigError::Check { file: file.to_owned(), key, reason })?;
         Ok(config)
     }
 
@@ -137,10 +126,7 @@ impl Config {
         let (mut keys, mut names, mut arns) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (index, user) in self.users.iter().enumerate() {
             if !keys.insert(&user.access_key_id.0) {
-                return Err((
-                    format!("users[{index}].access_key_id"),
-                    "is given to another user already".to_owned(),
-                ));
+                return Err((format!("users[{index}].access_key_id"), "is given to another user already".to_owned()));
             }
             if !names.insert((&user.account.0, &user.name.0)) {
                 return Err((
@@ -151,10 +137,7 @@ impl Config {
         }
         for (index, role) in self.roles.iter().enumerate() {
             if !arns.insert(&role.arn.text) {
-                return Err((
-                    format!("roles[{index}].arn"),
-                    "there is a role with that ARN already".to_owned(),
-                ));
+                return Err((format!("roles[{index}].arn"), "there is a role with that ARN already".to_owned()));
             }
             if !(1..=MAX_SESSION_DURATION).contains(&role.max_session_duration) {
                 let reason = format!("must be 1 to {MAX_SESSION_DURATION} seconds");
@@ -186,10 +169,7 @@ const ALLOW_ALL: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow
 
 impl Default for Permissions {
     fn default() -> Self {
-        let nothing = Document {
-            statements: Vec::new(),
-            minified_len: 0,
-        };
+        let nothing = Document { statements: Vec::new(), minified_len: 0 };
         Self(Arc::new(Document::parse(ALLOW_ALL).unwrap_or(nothing)))
     }
 }
@@ -256,11 +236,7 @@ pub(crate) fn is_name_character(byte: u8) -> bool {
 impl TryFrom<String> for Account {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if is_account(&text) {
-            Ok(Self(text))
-        } else {
-            Err("an account is 12 digits")
-        }
+        if is_account(&text) { Ok(Self(text)) } else { Err("an account is 12 digits") }
     }
 }
 
@@ -268,11 +244,7 @@ impl TryFrom<String> for IamName {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let good = (1..=64).contains(&text.len()) && text.bytes().all(is_name_character);
-        if good {
-            Ok(Self(text))
-        } else {
-            Err(r"a user's name is 1 to 64 of [\w+=,.@-]")
-        }
+        if good { Ok(Self(text)) } else { Err(r"a user's name is 1 to 64 of [\w+=,.@-]") }
     }
 }
 
@@ -281,11 +253,7 @@ impl TryFrom<String> for AccessKeyId {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let word = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let good = (16..=128).contains(&text.len()) && word && !text.starts_with("ASIA");
-        if good {
-            Ok(Self(text))
-        } else {
-            Err("a user's access key id is 16 to 128 letters and digits, not ASIA...")
-        }
+        if good { Ok(Self(text)) } else { Err("a user's access key id is 16 to 128 letters and digits, not ASIA...") }
     }
 }
 
@@ -293,11 +261,7 @@ impl TryFrom<String> for Trusted {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let good = text == "*" || is_account(&text) || text.starts_with("arn:");
-        if good {
-            Ok(Self(text))
-        } else {
-            Err("trusted is \"*\", an account of 12 digits, or an ARN")
-        }
+        if good { Ok(Self(text)) } else { Err("trusted is \"*\", an account of 12 digits, or an ARN") }
     }
 }
 
@@ -309,21 +273,13 @@ impl TryFrom<String> for RoleArn {
         let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else {
             return Err(WRONG);
         };
-        let name = resource
-            .strip_prefix("role/")
-            .and_then(|path| path.rsplit('/').next())
-            .unwrap_or_default();
+        let name = resource.strip_prefix("role/").and_then(|path| path.rsplit('/').next()).unwrap_or_default();
         let good = is_account(account) && (1..=64).contains(&name.len()) && name.bytes().all(is_name_character);
         if !good || !["aws", "aws-cn", "aws-us-gov"].contains(partition) {
             return Err(WRONG);
         }
         let (partition, account, name) = ((*partition).to_owned(), (*account).to_owned(), name.to_owned());
-        Ok(Self {
-            text,
-            partition,
-            account,
-            name,
-        })
+        Ok(Self { text, partition, account, name })
     }
 }
 
@@ -345,14 +301,7 @@ mod tests {
         );
         let config = Config::parse(&text, "emu.json").unwrap();
         let role = &config.roles[0];
-        assert_eq!(
-            (
-                role.max_session_duration,
-                role.arn.name.as_str(),
-                config.minimum_duration
-            ),
-            (3600, "r", 900)
-        );
+        assert_eq!((role.max_session_duration, role.arn.name.as_str(), config.minimum_duration), (3600, "r", 900));
         assert!(!role.allow_tags && !role.allow_source_identity);
     }
 
@@ -367,11 +316,7 @@ mod tests {
     #[test]
     fn a_bad_value_is_refused_where_it_stands() {
         for (part, key, reason) in [
-            (
-                r#""roles":[{"arn":"arn:aws:iam::1:role/r","trusted":[]}]"#,
-                "roles[0].arn",
-                "a role's ARN is",
-            ),
+            (r#""roles":[{"arn":"arn:aws:iam::1:role/r","trusted":[]}]"#, "roles[0].arn", "a role's ARN is"),
             (
                 r#""roles":[{"arn":"arn:aws:iam::111122223333:role/r","trusted":["bob"]}]"#,
                 "roles[0].trusted[0]",
@@ -389,11 +334,7 @@ mod tests {
             ),
             (r#""minimum_duration":"900""#, "minimum_duration", "invalid type"),
             (r#""minimum_duration":0"#, "minimum_duration", "at least 1"),
-            (
-                r#""session_lifetime_seconds":0"#,
-                "session_lifetime_seconds",
-                "at least 1",
-            ),
+            (r#""session_lifetime_seconds":0"#, "session_lifetime_seconds", "at least 1"),
         ] {
             let refusal = refusal(&format!(r#"{{"users":[{USER}],{part}}}"#));
             assert!(refusal.contains(key) && refusal.contains(reason), "{part}: {refusal}");

@@ -23,10 +23,7 @@ pub(crate) fn handle(state: &State, method: &str, path: &str, body: &[u8]) -> An
             state.set_faults(Faults::default());
             done()
         }
-        _ => refuse(
-            404,
-            "there are GET and DELETE requests, GET issued, GET, POST and DELETE faults",
-        ),
+        _ => refuse(404, "there are GET and DELETE requests, GET issued, GET, POST and DELETE faults"),
     }
 }
 

@@ -70,10 +70,8 @@ fn describe(state: &State, request: &SignedRequest<'_>) -> (RecordedRequest, Pro
     let claim = sigv4::parse(request).ok();
     let service = claim.as_ref().map(|claim| claim.service.clone()).unwrap_or_default();
     let region = claim.as_ref().map(|claim| claim.region.clone()).unwrap_or_default();
-    let action = services::operation(&service, request, &params, "", &region).map_or_else(
-        || params.get("Action").unwrap_or_default().to_owned(),
-        |operation| operation.action,
-    );
+    let action = services::operation(&service, request, &params, "", &region)
+        .map_or_else(|| params.get("Action").unwrap_or_default().to_owned(), |operation| operation.action);
     let cut = |text: &str| text.chars().take(RECORDED_VALUE).collect::<String>();
     let record = RecordedRequest {
         time: clock::millis(state.now()),
@@ -83,11 +81,7 @@ fn describe(state: &State, request: &SignedRequest<'_>) -> (RecordedRequest, Pro
         region,
         action: cut(&action),
         access_key_id: claim.map(|claim| cut(&claim.access_key_id)).unwrap_or_default(),
-        parameters: params
-            .iter()
-            .take(RECORDED_PARAMETERS)
-            .map(|(name, value)| (cut(name), cut(value)))
-            .collect(),
+        parameters: params.iter().take(RECORDED_PARAMETERS).map(|(name, value)| (cut(name), cut(value))).collect(),
         user_agent: request.header("user-agent").unwrap_or_default().to_owned(),
         ..RecordedRequest::default()
     };
@@ -115,29 +109,14 @@ fn answer(
     let params = read_params(request);
     if protocol == STS {
         let action = params.get("Action").ok_or_else(|| {
-            ApiError::new(
-                400,
-                "MissingAction",
-                "The request is missing an action or a required parameter.",
-            )
+            ApiError::new(400, "MissingAction", "The request is missing an action or a required parameter.")
         })?;
-        let call = Call {
-            state,
-            caller: &caller,
-            params: &params,
-            region: &claim.region,
-        };
+        let call = Call { state, caller: &caller, params: &params, region: &claim.region };
         return sts::answer(&call, action);
     }
-    let operation = services::operation(
-        &claim.service,
-        request,
-        &params,
-        &caller.principal.account,
-        &claim.region,
-    )
-    .filter(|operation| is_action(&operation.action))
-    .ok_or_else(|| ApiError::new(400, "InvalidAction", "The emulator does not know this operation."))?;
+    let operation = services::operation(&claim.service, request, &params, &caller.principal.account, &claim.region)
+        .filter(|operation| is_action(&operation.action))
+        .ok_or_else(|| ApiError::new(400, "InvalidAction", "The emulator does not know this operation."))?;
     authorize(&caller, &claim, &operation)?;
     services::answer(&operation, &params)
 }
@@ -155,26 +134,18 @@ fn authorize(caller: &Credential, claim: &Claim, operation: &Operation) -> Resul
         return Err(ApiError::invalid_token());
     }
     let action = format!("{}:{}", claim.service, operation.action);
-    caller.authorize(Access {
-        action: &action,
-        resource: &operation.resource,
-        region: &claim.region,
-    })
+    caller.authorize(Access { action: &action, resource: &operation.resource, region: &claim.region })
 }
 
 /// Whose request this is, or why it is nobody's. Expiry comes last: only the holder of a session learns of it.
 fn authenticate(state: &State, request: &SignedRequest<'_>, claim: &Claim) -> Result<Arc<Credential>, ApiError> {
     sigv4::check_scope(claim)?;
     if services::protocol(&claim.service, request).is_none() {
-        return Err(ApiError::bad_signature(
-            "Credential should be scoped to correct service: 'sts'.",
-        ));
+        return Err(ApiError::bad_signature("Credential should be scoped to correct service: 'sts'."));
     }
     let now = state.now();
     sigv4::check_time(claim, now)?;
-    let credential = state
-        .credential(&claim.access_key_id)
-        .ok_or_else(ApiError::invalid_token)?;
+    let credential = state.credential(&claim.access_key_id).ok_or_else(ApiError::invalid_token)?;
     let same_token = match (&credential.token, &claim.session_token) {
         (None, None) => true,
         (Some(known), Some(sent)) => bool::from(known.0.as_bytes().ct_eq(sent.as_bytes())),
@@ -185,11 +156,7 @@ fn authenticate(state: &State, request: &SignedRequest<'_>, claim: &Claim) -> Re
     }
     sigv4::check_signature(request, claim, &credential.secret.0)?;
     if credential.expires.is_some_and(|expires| now >= expires) {
-        return Err(ApiError::new(
-            403,
-            "ExpiredToken",
-            "The security token included in the request is expired",
-        ));
+        return Err(ApiError::new(403, "ExpiredToken", "The security token included in the request is expired"));
     }
     Ok(credential)
 }

@@ -15,11 +15,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: Cow::Borrowed(code),
-            message: message.into(),
-        }
+        Self { status, code: Cow::Borrowed(code), message: message.into() }
     }
 
     pub(crate) fn validation(message: impl Into<String>) -> Self {
@@ -47,10 +43,6 @@ impl ApiError {
 
     /// One text for an unknown key, a missing session token and a wrong one, as AWS does.
     pub(crate) fn invalid_token() -> Self {
-        Self::new(
-            403,
-            "InvalidClientTokenId",
-            "The security token included in the request is invalid.",
-        )
+        Self::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
     }
 }

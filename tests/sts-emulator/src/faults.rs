@@ -65,11 +65,7 @@ impl Strike {
 impl Faults {
     /// Why these faults cannot be set, if so.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
-        if self
-            .fail
-            .as_ref()
-            .is_some_and(|fail| !(400..600).contains(&fail.status))
-        {
+        if self.fail.as_ref().is_some_and(|fail| !(400..600).contains(&fail.status)) {
             return Err("fail.status must be 400 to 599");
         }
         if self.session_lifetime_seconds == Some(0) {
@@ -110,16 +106,7 @@ mod tests {
         let mut faults: Faults =
             serde_json::from_str(r#"{"throttle":1,"fail":{"status":500,"code":"InternalFailure","times":2}}"#).unwrap();
         let strikes: Vec<_> = (0..5).map(|_| faults.strike().map(|strike| strike.as_str())).collect();
-        assert_eq!(
-            strikes,
-            [
-                Some("fault:throttle"),
-                Some("fault:fail"),
-                Some("fault:fail"),
-                None,
-                None
-            ]
-        );
+        assert_eq!(strikes, [Some("fault:throttle"), Some("fault:fail"), Some("fault:fail"), None, None]);
     }
 
     #[test]
@@ -131,11 +118,6 @@ mod tests {
     #[test]
     fn an_unknown_fault_is_refused() {
         assert!(serde_json::from_str::<Faults>(r#"{"fial":{}}"#).is_err());
-        assert!(
-            serde_json::from_str::<Faults>(r#"{"fail":{"status":200,"code":"X"}}"#)
-                .unwrap()
-                .check()
-                .is_err()
-        );
+        assert!(serde_json::from_str::<Faults>(r#"{"fail":{"status":200,"code":"X"}}"#).unwrap().check().is_err());
     }
 }

@@ -82,11 +82,8 @@ async fn respond(state: &State, request: Request<Incoming>) -> Answered {
     if path.starts_with(control::PREFIX) {
         return finish(state, control::handle(state, parts.method.as_str(), path, &body));
     }
-    let headers: Vec<(String, Vec<u8>)> = parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-        .collect();
+    let headers: Vec<(String, Vec<u8>)> =
+        parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
     let request = SignedRequest {
         method: parts.method.as_str(),
         path,
@@ -153,11 +150,7 @@ impl Body for HugeBody {
             return Poll::Ready(None);
         };
         self.left = left;
-        let chunk = if whole {
-            b"<AssumeRoleResponse>".as_slice()
-        } else {
-            CHUNK
-        };
+        let chunk = if whole { b"<AssumeRoleResponse>".as_slice() } else { CHUNK };
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(chunk)))))
     }
 }

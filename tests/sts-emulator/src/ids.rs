@@ -39,23 +39,12 @@ pub(crate) fn request_id() -> String {
     let _ = getrandom::fill(&mut bytes);
     let hex = hex::encode(bytes);
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
-    format!(
-        "{}-{}-{}-{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32)
-    )
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
 /// One character for each byte's low five bits.
 fn base32(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .filter_map(|byte| BASE32.get(usize::from(byte & 31)))
-        .map(|byte| char::from(*byte))
-        .collect()
+    bytes.iter().filter_map(|byte| BASE32.get(usize::from(byte & 31))).map(|byte| char::from(*byte)).collect()
 }
 
 #[cfg(test)]
@@ -68,10 +57,7 @@ mod tests {
         assert_eq!((key.access_key_id.len(), key.secret.len()), (20, 40));
         assert_ne!(key.secret, FreshKey::generate().unwrap().secret);
         let id = stable_id("AROA", "arn:aws:iam::111122223333:role/r");
-        assert_eq!(
-            (id.len(), &id),
-            (21, &stable_id("AROA", "arn:aws:iam::111122223333:role/r"))
-        );
+        assert_eq!((id.len(), &id), (21, &stable_id("AROA", "arn:aws:iam::111122223333:role/r")));
         assert_eq!(request_id().len(), 36);
     }
 }

@@ -26,9 +26,7 @@ impl Params {
             serde_json::Value::String(text) => text,
             other => other.to_string(),
         };
-        Some(Self(
-            object.into_iter().map(|(name, value)| (name, text(value))).collect(),
-        ))
+        Some(Self(object.into_iter().map(|(name, value)| (name, text(value))).collect()))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
@@ -57,11 +55,7 @@ impl Params {
 }
 
 fn malformed_list(key: &str) -> ApiError {
-    ApiError::new(
-        400,
-        "MalformedInput",
-        format!("Unexpected list element termination: {key}"),
-    )
+    ApiError::new(400, "MalformedInput", format!("Unexpected list element termination: {key}"))
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -77,29 +71,20 @@ mod tests {
         let params =
             Params::decode(&[b"T.member.10.Key=c&T.member.2.Key=b&T.member.2.Value=v&T.member.1.Key=a&Tx.member.1=z"]);
         let members = params.members("T").unwrap();
-        assert_eq!(
-            members.iter().map(|member| member["Key"]).collect::<Vec<_>>(),
-            ["a", "b", "c"]
-        );
+        assert_eq!(members.iter().map(|member| member["Key"]).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(members[1]["Value"], "v");
         assert_eq!(params.members("Tx").unwrap()[0][""], "z");
     }
 
     #[test]
     fn a_list_member_without_a_number_is_an_error() {
-        assert_eq!(
-            Params::decode(&[b"T.member.x.Key=c"]).members("T").unwrap_err().code,
-            "MalformedInput"
-        );
+        assert_eq!(Params::decode(&[b"T.member.x.Key=c"]).members("T").unwrap_err().code, "MalformedInput");
     }
 
     #[test]
     fn the_top_level_of_a_json_body_becomes_parameters() {
         let params = Params::from_json(br#"{"QueueUrl":"http://q","Max":3}"#).unwrap();
-        assert_eq!(
-            (params.get("QueueUrl"), params.get("Max")),
-            (Some("http://q"), Some("3"))
-        );
+        assert_eq!((params.get("QueueUrl"), params.get("Max")), (Some("http://q"), Some("3")));
         assert_eq!(Params::from_json(b"[1]"), None);
     }
 }

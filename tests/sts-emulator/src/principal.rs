@@ -49,45 +49,22 @@ impl Principal {
         let arn = format!("arn:aws:iam::{account}:user/{}", user.name.0);
         let trust_names = vec![arn.clone(), account.clone(), format!("arn:aws:iam::{account}:root")];
         let user_id = stable_id("AIDA", &arn);
-        Self {
-            kind: Kind::User,
-            arn,
-            user_id,
-            account: account.clone(),
-            trust_names,
-        }
+        Self { kind: Kind::User, arn, user_id, account: account.clone(), trust_names }
     }
 
     pub(crate) fn role_session(role: &RoleArn, session: &str) -> Self {
-        let RoleArn {
-            text,
-            partition,
-            account,
-            name,
-        } = role;
+        let RoleArn { text, partition, account, name } = role;
         let arn = format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session}");
         let root = format!("arn:{partition}:iam::{account}:root");
         let trust_names = vec![text.clone(), arn.clone(), account.clone(), root];
         let user_id = format!("{}:{session}", stable_id("AROA", text));
-        Self {
-            kind: Kind::Role,
-            arn,
-            user_id,
-            account: account.clone(),
-            trust_names,
-        }
+        Self { kind: Kind::Role, arn, user_id, account: account.clone(), trust_names }
     }
 
     pub(crate) fn federated(account: &str, name: &str) -> Self {
         let arn = format!("arn:aws:sts::{account}:federated-user/{name}");
         let user_id = format!("{account}:{name}");
-        Self {
-            kind: Kind::Federated,
-            arn,
-            user_id,
-            account: account.to_owned(),
-            trust_names: Vec::new(),
-        }
+        Self { kind: Kind::Federated, arn, user_id, account: account.to_owned(), trust_names: Vec::new() }
     }
 }
 
@@ -125,13 +102,7 @@ impl Credential {
         let denied = |because: &str| Err(ApiError::not_authorized(&self.principal.arn, action, resource, because));
         let layers = [
             ("identity-based", Some(evaluate([self.permissions.as_ref()], access))),
-            (
-                "session",
-                self.terms
-                    .policies
-                    .as_ref()
-                    .map(|list| evaluate(list.iter().map(Arc::as_ref), access)),
-            ),
+            ("session", self.terms.policies.as_ref().map(|list| evaluate(list.iter().map(Arc::as_ref), access))),
         ];
         for (layer, decision) in layers {
             let article = if layer == "session" { "a" } else { "an" };

@@ -49,10 +49,7 @@ impl Emulator {
         let listener = TcpListener::bind(address).map_err(listen_error)?;
         listener.set_nonblocking(true).map_err(listen_error)?;
         let bound = listener.local_addr().map_err(listen_error)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::Thread)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let state = Arc::new(State::new(config));
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&state);
@@ -69,12 +66,7 @@ impl Emulator {
             .name("sts-emulator".to_owned())
             .spawn(move || runtime.block_on(serve))
             .map_err(StartError::Thread)?;
-        Ok(Self {
-            address: bound,
-            state,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { address: bound, state, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.

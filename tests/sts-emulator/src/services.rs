@@ -43,39 +43,27 @@ pub(crate) fn operation(
 ) -> Option<Operation> {
     let protocol = protocol(service, request)?;
     let (action, resource) = match service {
-        "iam" => (
-            params.get("Action").unwrap_or_default().to_owned(),
-            iam_resource(params, account),
-        ),
+        "iam" => (params.get("Action").unwrap_or_default().to_owned(), iam_resource(params, account)),
         "sqs" => (sqs_action(request, params), sqs_resource(params, account, region)),
         "s3" => s3_operation(request)?,
         "lambda" => lambda_operation(request, account, region)?,
         _ => return None,
     };
-    Some(Operation {
-        protocol,
-        action,
-        resource,
-    })
+    Some(Operation { protocol, action, resource })
 }
 
 fn iam_resource(params: &Params, account: &str) -> String {
     let action = params.get("Action").unwrap_or_default();
     for (word, parameter, kind) in [("Role", "RoleName", "role"), ("User", "UserName", "user")] {
         if action.contains(word) {
-            return format!(
-                "arn:aws:iam::{account}:{kind}/{}",
-                params.get(parameter).unwrap_or_default()
-            );
+            return format!("arn:aws:iam::{account}:{kind}/{}", params.get(parameter).unwrap_or_default());
         }
     }
     "*".to_owned()
 }
 
 fn sqs_action(request: &SignedRequest<'_>, params: &Params) -> String {
-    let target = request
-        .header("x-amz-target")
-        .and_then(|target| target.strip_prefix("AmazonSQS."));
+    let target = request.header("x-amz-target").and_then(|target| target.strip_prefix("AmazonSQS."));
     target.or_else(|| params.get("Action")).unwrap_or_default().to_owned()
 }
 
@@ -86,21 +74,14 @@ fn sqs_resource(params: &Params, account: &str, region: &str) -> String {
         let (name, owner) = (parts.next()?, parts.next()?);
         Some(format!("arn:aws:sqs:{region}:{owner}:{name}"))
     });
-    let from_name = || {
-        params
-            .get("QueueName")
-            .map(|name| format!("arn:aws:sqs:{region}:{account}:{name}"))
-    };
+    let from_name = || params.get("QueueName").map(|name| format!("arn:aws:sqs:{region}:{account}:{name}"));
     from_url.or_else(from_name).unwrap_or_else(|| "*".to_owned())
 }
 
 /// Path style only: `/BUCKET/KEY`.
 fn s3_operation(request: &SignedRequest<'_>) -> Option<(String, String)> {
     let path = String::from_utf8(percent_decode(request.path.as_bytes(), false)).ok()?;
-    let (bucket, key) = path
-        .strip_prefix('/')?
-        .split_once('/')
-        .unwrap_or((path.strip_prefix('/')?, ""));
+    let (bucket, key) = path.strip_prefix('/')?.split_once('/').unwrap_or((path.strip_prefix('/')?, ""));
     let action = match (request.method, bucket.is_empty(), key.is_empty()) {
         ("GET", true, true) => return Some(("ListAllMyBuckets".to_owned(), "*".to_owned())),
         (_, true, _) => return None,
@@ -141,28 +122,18 @@ pub(crate) fn answer(operation: &Operation, params: &Params) -> Result<Answer, A
         Protocol::Query(_) if operation.protocol == IAM => {
             expect_version(action, params, "2010-05-08")?;
             let list = if action == "ListUsers" { "<Users/>" } else { "" };
-            Ok(operation
-                .protocol
-                .result(action, &format!("{list}<IsTruncated>false</IsTruncated>")))
+            Ok(operation.protocol.result(action, &format!("{list}<IsTruncated>false</IsTruncated>")))
         }
         Protocol::Query(_) => {
             expect_version(action, params, "2012-11-05")?;
-            let sent: String = sent_message(action, params)
-                .iter()
-                .map(|(name, text)| element(name, text))
-                .collect();
+            let sent: String = sent_message(action, params).iter().map(|(name, text)| element(name, text)).collect();
             Ok(operation.protocol.result(action, &sent))
         }
         Protocol::AwsJson => {
             let sent = sent_message(action, params);
-            let object: serde_json::Map<String, serde_json::Value> = sent
-                .into_iter()
-                .map(|(name, text)| (name.to_owned(), text.into()))
-                .collect();
-            Ok(Answer {
-                content_type: "application/x-amz-json-1.0",
-                ..Answer::json(200, &object.into())
-            })
+            let object: serde_json::Map<String, serde_json::Value> =
+                sent.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
+            Ok(Answer { content_type: "application/x-amz-json-1.0", ..Answer::json(200, &object.into()) })
         }
         Protocol::RestXml => Ok(s3_answer(action)),
         Protocol::RestJson if action == "ListFunctions" => Ok(Answer::json(200, &serde_json::json!({"Functions": []}))),
@@ -175,11 +146,7 @@ fn expect_version(action: &str, params: &Params, wanted: &str) -> Result<(), Api
     if version == wanted {
         return Ok(());
     }
-    Err(ApiError::new(
-        400,
-        "InvalidAction",
-        format!("Could not find operation {action} for version {version}"),
-    ))
+    Err(ApiError::new(400, "InvalidAction", format!("Could not find operation {action} for version {version}")))
 }
 
 /// Clients check this digest of what they sent.
@@ -215,13 +182,7 @@ mod tests {
     use super::*;
 
     fn read(service: &str, method: &str, path: &str, body: &str) -> Option<(String, String)> {
-        let request = SignedRequest {
-            method,
-            path,
-            query: "",
-            headers: &[],
-            body: body.as_bytes(),
-        };
+        let request = SignedRequest { method, path, query: "", headers: &[], body: body.as_bytes() };
         let params = Params::decode(&[body.as_bytes()]);
         operation(service, &request, &params, "111122223333", "eu-west-1").map(|op| (op.action, op.resource))
     }
@@ -229,30 +190,9 @@ mod tests {
     #[test]
     fn each_request_is_read_as_the_action_iam_calls_it() {
         for (service, method, path, body, action, resource) in [
-            (
-                "iam",
-                "POST",
-                "/",
-                "Action=ListUsers",
-                "ListUsers",
-                "arn:aws:iam::111122223333:user/",
-            ),
-            (
-                "iam",
-                "POST",
-                "/",
-                "Action=GetRole&RoleName=r",
-                "GetRole",
-                "arn:aws:iam::111122223333:role/r",
-            ),
-            (
-                "sqs",
-                "POST",
-                "/",
-                "Action=PurgeQueue&QueueUrl=http://h/1/q",
-                "PurgeQueue",
-                "arn:aws:sqs:eu-west-1:1:q",
-            ),
+            ("iam", "POST", "/", "Action=ListUsers", "ListUsers", "arn:aws:iam::111122223333:user/"),
+            ("iam", "POST", "/", "Action=GetRole&RoleName=r", "GetRole", "arn:aws:iam::111122223333:role/r"),
+            ("sqs", "POST", "/", "Action=PurgeQueue&QueueUrl=http://h/1/q", "PurgeQueue", "arn:aws:sqs:eu-west-1:1:q"),
             ("s3", "GET", "/", "", "ListAllMyBuckets", "*"),
             ("s3", "GET", "/b", "", "ListBucket", "arn:aws:s3:::b"),
             ("s3", "GET", "/b/", "", "ListBucket", "arn:aws:s3:::b"),

@@ -73,14 +73,7 @@ pub struct IssuedSession {
 
 impl IssuedSession {
     fn of(credential: &Credential) -> Self {
-        let SessionTerms {
-            policy_text,
-            policy_arns,
-            source_identity,
-            tags,
-            transitive,
-            ..
-        } = credential.terms.clone();
+        let SessionTerms { policy_text, policy_arns, source_identity, tags, transitive, .. } = credential.terms.clone();
         Self {
             access_key_id: credential.access_key_id.clone(),
             kind: credential.principal.kind.as_str().to_owned(),
@@ -130,13 +123,7 @@ impl State {
                 (credential.access_key_id.clone(), Arc::new(credential))
             })
             .collect();
-        Self {
-            config,
-            inner: Mutex::new(Inner {
-                credentials,
-                ..Inner::default()
-            }),
-        }
+        Self { config, inner: Mutex::new(Inner { credentials, ..Inner::default() }) }
     }
 
     /// A panic elsewhere leaves nothing half-written here, so a poisoned lock is still good.
@@ -162,11 +149,7 @@ impl State {
 
     /// The lifetime a session really gets when `asked` seconds were granted.
     pub(crate) fn lifetime(&self, asked: u32) -> u32 {
-        self.inner()
-            .faults
-            .session_lifetime_seconds
-            .or(self.config.session_lifetime_seconds)
-            .unwrap_or(asked)
+        self.inner().faults.session_lifetime_seconds.or(self.config.session_lifetime_seconds).unwrap_or(asked)
     }
 
     pub(crate) fn add_session(&self, credential: Credential) {
@@ -177,19 +160,12 @@ impl State {
             inner.credentials.remove(&oldest);
         }
         inner.issued.push_back(credential.access_key_id.clone());
-        inner
-            .credentials
-            .insert(credential.access_key_id.clone(), Arc::new(credential));
+        inner.credentials.insert(credential.access_key_id.clone(), Arc::new(credential));
     }
 
     pub(crate) fn issued(&self) -> Vec<IssuedSession> {
         let inner = self.inner();
-        inner
-            .issued
-            .iter()
-            .filter_map(|key| inner.credentials.get(key))
-            .map(|one| IssuedSession::of(one))
-            .collect()
+        inner.issued.iter().filter_map(|key| inner.credentials.get(key)).map(|one| IssuedSession::of(one)).collect()
     }
 
     pub(crate) fn record(&self, request: RecordedRequest) {

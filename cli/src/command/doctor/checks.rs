@@ -22,15 +22,7 @@ const CGROUP2: i64 = 0x6367_7270;
 /// All checks, in the order in which a session would fail.
 pub(super) fn all() -> Vec<Finding> {
     let mut findings = helper_findings();
-    findings.extend([
-        no_new_privs(),
-        kernel(),
-        landlock(),
-        user_namespaces(),
-        cgroup(),
-        policy_file(),
-        clock(),
-    ]);
+    findings.extend([no_new_privs(), kernel(), landlock(), user_namespaces(), cgroup(), policy_file(), clock()]);
     findings
 }
 
@@ -42,26 +34,15 @@ fn helper_findings() -> Vec<Finding> {
     let status = match fs::symlink_metadata(&path) {
         Ok(status) => status,
         Err(e) => {
-            let detail = format!(
-                "{}: {e}; run make install, or install the package again",
-                path.display()
-            );
+            let detail = format!("{}: {e}; run make install, or install the package again", path.display());
             return vec![Finding::new(Grade::Fail, "helper", detail)];
         }
     };
     let place = path.display().to_string();
     if !status.is_file() {
-        return vec![Finding::new(
-            Grade::Fail,
-            "helper",
-            format!("{place} is no regular file"),
-        )];
+        return vec![Finding::new(Grade::Fail, "helper", format!("{place} is no regular file"))];
     }
-    vec![
-        Finding::new(Grade::Ok, "helper", place),
-        setuid(&status, &path),
-        nosuid(&path),
-    ]
+    vec![Finding::new(Grade::Ok, "helper", place), setuid(&status, &path), nosuid(&path)]
 }
 
 fn setuid(status: &fs::Metadata, path: &Path) -> Finding {
@@ -75,10 +56,7 @@ fn setuid(status: &fs::Metadata, path: &Path) -> Finding {
         }
         (true, 0) => Finding::new(Grade::Ok, "setuid", seen),
         (true, _) => {
-            let fix = format!(
-                "{seen}: it must be root's; chown root {} and chmod 4755",
-                path.display()
-            );
+            let fix = format!("{seen}: it must be root's; chown root {} and chmod 4755", path.display());
             Finding::new(Grade::Fail, "setuid", fix)
         }
         (false, _) => {
@@ -189,10 +167,7 @@ fn policy_file() -> Finding {
         }
         Ok(_) => Finding::new(Grade::Ok, "policy", path.display().to_string()),
         Err(e) => {
-            let fix = format!(
-                "{}: {e}; run make install, or install the package again",
-                path.display()
-            );
+            let fix = format!("{}: {e}; run make install, or install the package again", path.display());
             Finding::new(Grade::Fail, "policy", fix)
         }
     }
@@ -201,10 +176,8 @@ fn policy_file() -> Finding {
 /// AWS refuses requests that are signed more than five minutes off. Nobody is asked for the time: a clock that is behind
 /// the installation is certainly wrong.
 fn clock() -> Finding {
-    let installed = helper::path()
-        .ok()
-        .and_then(|path| fs::metadata(path).ok()?.modified().ok())
-        .unwrap_or(SystemTime::UNIX_EPOCH);
+    let installed =
+        helper::path().ok().and_then(|path| fs::metadata(path).ok()?.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
     let behind = installed.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
     let seen = format!("{} UTC", say::date_time(say::now()));
     if behind > Duration::from_secs(300) {

@@ -109,14 +109,8 @@ impl Document {
             return Err(malformed("Syntax errors in policy."));
         }
         check_sids(&raw_statements)?;
-        let statements = raw_statements
-            .into_iter()
-            .map(Statement::check)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            statements,
-            minified_len: value.to_string().chars().count(),
-        })
+        let statements = raw_statements.into_iter().map(Statement::check).collect::<Result<_, _>>()?;
+        Ok(Self { statements, minified_len: value.to_string().chars().count() })
     }
 }
 
@@ -141,37 +135,18 @@ impl Statement {
             return Err(malformed("Policy document should not specify a principal."));
         }
         let actions = selector(raw.action, raw.not_action, "Policy statement must contain actions.")?;
-        let resources = selector(
-            raw.resource,
-            raw.not_resource,
-            "Policy statement must contain resources.",
-        )?;
+        let resources = selector(raw.resource, raw.not_resource, "Policy statement must contain resources.")?;
         actions.patterns.iter().try_for_each(|action| check_action(action))?;
-        resources
-            .patterns
-            .iter()
-            .try_for_each(|resource| check_resource(resource))?;
+        resources.patterns.iter().try_for_each(|resource| check_resource(resource))?;
         let conditions = raw
             .condition
             .into_iter()
-            .flat_map(|(operator, keys)| {
-                keys.into_iter()
-                    .map(move |(key, values)| (operator.clone(), key, values))
-            })
+            .flat_map(|(operator, keys)| keys.into_iter().map(move |(key, values)| (operator.clone(), key, values)))
             .map(|(operator, key, values)| {
-                (
-                    operator,
-                    key,
-                    values.into_vec().into_iter().map(Scalar::into_text).collect(),
-                )
+                (operator, key, values.into_vec().into_iter().map(Scalar::into_text).collect())
             })
             .collect();
-        Ok(Self {
-            effect: raw.effect,
-            actions,
-            resources,
-            conditions,
-        })
+        Ok(Self { effect: raw.effect, actions, resources, conditions })
     }
 }
 
@@ -187,11 +162,7 @@ fn selector(
         (Some(_), Some(_)) => return Err(malformed("Syntax errors in policy.")),
     };
     let patterns = list.into_vec();
-    if patterns.is_empty() {
-        Err(malformed(missing))
-    } else {
-        Ok(Selector { patterns, inverted })
-    }
+    if patterns.is_empty() { Err(malformed(missing)) } else { Ok(Selector { patterns, inverted }) }
 }
 
 fn check_action(action: &str) -> Result<(), ApiError> {
@@ -199,9 +170,7 @@ fn check_action(action: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     let Some((vendor, name)) = action.split_once(':') else {
-        return Err(malformed(
-            "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
-        ));
+        return Err(malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."));
     };
     if vendor.is_empty() || !vendor.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(malformed(format!("Vendor {vendor} is not valid")));
@@ -218,9 +187,7 @@ fn check_resource(resource: &str) -> Result<(), ApiError> {
     if resource == "*" || (resource.starts_with("arn:") && parts == 6) {
         return Ok(());
     }
-    Err(malformed(format!(
-        "Resource {resource} must be in ARN format or \"*\"."
-    )))
+    Err(malformed(format!("Resource {resource} must be in ARN format or \"*\".")))
 }
 
 fn malformed(message: impl Into<String>) -> ApiError {
@@ -255,48 +222,18 @@ mod tests {
                 r#"{"Version":"2020-01-01","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#.to_owned(),
                 "version",
             ),
-            (
-                statement(r#""Effect":"allow","Action":"*","Resource":"*""#),
-                "Syntax errors",
-            ),
-            (
-                statement(r#""Effect":"Allow","Effect":"Deny","Action":"*","Resource":"*""#),
-                "Syntax errors",
-            ),
-            (
-                statement(r#""Effect":"Allow","Action":"*","Resources":"*""#),
-                "Syntax errors",
-            ),
-            (
-                statement(r#""Effect":"Allow","Action":"*","NotAction":"*","Resource":"*""#),
-                "Syntax errors",
-            ),
+            (statement(r#""Effect":"allow","Action":"*","Resource":"*""#), "Syntax errors"),
+            (statement(r#""Effect":"Allow","Effect":"Deny","Action":"*","Resource":"*""#), "Syntax errors"),
+            (statement(r#""Effect":"Allow","Action":"*","Resources":"*""#), "Syntax errors"),
+            (statement(r#""Effect":"Allow","Action":"*","NotAction":"*","Resource":"*""#), "Syntax errors"),
             (statement(r#""Effect":"Allow","Resource":"*""#), "must contain actions"),
-            (
-                statement(r#""Effect":"Allow","Action":[],"Resource":"*""#),
-                "must contain actions",
-            ),
+            (statement(r#""Effect":"Allow","Action":[],"Resource":"*""#), "must contain actions"),
             (statement(r#""Effect":"Allow","Action":"*""#), "must contain resources"),
-            (
-                statement(r#""Effect":"Allow","Action":"GetObject","Resource":"*""#),
-                "vendor",
-            ),
-            (
-                statement(r#""Effect":"Allow","Action":"s3:Get:x","Resource":"*""#),
-                "one colon",
-            ),
-            (
-                statement(r#""Effect":"Allow","Action":"*","Resource":"bucket""#),
-                "ARN format",
-            ),
-            (
-                statement(r#""Effect":"Allow","Action":"*","Resource":"*","Principal":"*""#),
-                "principal",
-            ),
-            (
-                statement(r#""Sid":"a b","Effect":"Allow","Action":"*","Resource":"*""#),
-                "alpha-numeric",
-            ),
+            (statement(r#""Effect":"Allow","Action":"GetObject","Resource":"*""#), "vendor"),
+            (statement(r#""Effect":"Allow","Action":"s3:Get:x","Resource":"*""#), "one colon"),
+            (statement(r#""Effect":"Allow","Action":"*","Resource":"bucket""#), "ARN format"),
+            (statement(r#""Effect":"Allow","Action":"*","Resource":"*","Principal":"*""#), "principal"),
+            (statement(r#""Sid":"a b","Effect":"Allow","Action":"*","Resource":"*""#), "alpha-numeric"),
         ] {
             let error = Document::parse(&text).unwrap_err();
             assert_eq!(error.code, "MalformedPolicyDocument");

@@ -42,9 +42,8 @@ pub(crate) fn evaluate<'a>(documents: impl IntoIterator<Item = &'a Document>, ac
 
 fn applies(statement: &Statement, access: Access<'_>) -> bool {
     let action = access.action.to_ascii_lowercase();
-    selects(&statement.actions, |pattern| {
-        matches(&pattern.to_ascii_lowercase(), &action)
-    }) && selects(&statement.resources, |pattern| matches(pattern, access.resource))
+    selects(&statement.actions, |pattern| matches(&pattern.to_ascii_lowercase(), &action))
+        && selects(&statement.resources, |pattern| matches(pattern, access.resource))
 }
 
 fn selects(selector: &Selector, matches: impl Fn(&str) -> bool) -> bool {
@@ -74,14 +73,7 @@ mod tests {
 
     fn decide(statements: &str, action: &str, resource: &str) -> Decision {
         let document = Document::parse(&format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#)).unwrap();
-        evaluate(
-            [&document],
-            Access {
-                action,
-                resource,
-                region: "eu-west-1",
-            },
-        )
+        evaluate([&document], Access { action, resource, region: "eu-west-1" })
     }
 
     const ALLOW_ALL: &str = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
@@ -89,65 +81,33 @@ mod tests {
     #[test]
     fn what_nothing_allows_is_denied() {
         assert_eq!(
-            decide(
-                r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#,
-                "iam:ListUsers",
-                "*"
-            ),
+            decide(r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#, "iam:ListUsers", "*"),
             Decision::ImplicitDeny
         );
-        assert_eq!(
-            evaluate(
-                [],
-                Access {
-                    action: "a:b",
-                    resource: "*",
-                    region: "x"
-                }
-            ),
-            Decision::ImplicitDeny
-        );
+        assert_eq!(evaluate([], Access { action: "a:b", resource: "*", region: "x" }), Decision::ImplicitDeny);
     }
 
     #[test]
     fn a_deny_wins_over_an_allow_whatever_their_order() {
         let deny = r#"{"Effect":"Deny","Action":"sqs:Purge*","Resource":"*"}"#;
         for statements in [format!("{ALLOW_ALL},{deny}"), format!("{deny},{ALLOW_ALL}")] {
-            assert_eq!(
-                decide(&statements, "sqs:PurgeQueue", "arn:aws:sqs:r:1:q"),
-                Decision::ExplicitDeny
-            );
-            assert_eq!(
-                decide(&statements, "sqs:SendMessage", "arn:aws:sqs:r:1:q"),
-                Decision::Allowed
-            );
+            assert_eq!(decide(&statements, "sqs:PurgeQueue", "arn:aws:sqs:r:1:q"), Decision::ExplicitDeny);
+            assert_eq!(decide(&statements, "sqs:SendMessage", "arn:aws:sqs:r:1:q"), Decision::Allowed);
         }
     }
 
     #[test]
     fn action_names_ignore_case_and_resources_do_not() {
         let statement = r#"{"Effect":"Allow","Action":"S3:getobject","Resource":"arn:aws:s3:::Bucket/*"}"#;
-        assert_eq!(
-            decide(statement, "s3:GetObject", "arn:aws:s3:::Bucket/a/b"),
-            Decision::Allowed
-        );
-        assert_eq!(
-            decide(statement, "s3:GetObject", "arn:aws:s3:::bucket/a"),
-            Decision::ImplicitDeny
-        );
+        assert_eq!(decide(statement, "s3:GetObject", "arn:aws:s3:::Bucket/a/b"), Decision::Allowed);
+        assert_eq!(decide(statement, "s3:GetObject", "arn:aws:s3:::bucket/a"), Decision::ImplicitDeny);
     }
 
     #[test]
     fn not_action_and_not_resource_select_everything_else() {
         let statement = r#"{"Effect":"Allow","NotAction":["iam:*"],"NotResource":"arn:aws:s3:::secret/*"}"#;
-        assert_eq!(
-            decide(statement, "s3:GetObject", "arn:aws:s3:::open/a"),
-            Decision::Allowed
-        );
-        assert_eq!(
-            decide(statement, "s3:GetObject", "arn:aws:s3:::secret/a"),
-            Decision::ImplicitDeny
-        );
+        assert_eq!(decide(statement, "s3:GetObject", "arn:aws:s3:::open/a"), Decision::Allowed);
+        assert_eq!(decide(statement, "s3:GetObject", "arn:aws:s3:::secret/a"), Decision::ImplicitDeny);
         assert_eq!(decide(statement, "iam:ListUsers", "*"), Decision::ImplicitDeny);
     }
 
@@ -178,10 +138,7 @@ mod tests {
                 let statement =
                     format!(r#"{{"Effect":"{effect}","Action":"*","Resource":"*","Condition":{condition}}}"#);
                 let decision = decide(&format!("{ALLOW_ALL},{statement}"), "s3:GetObject", "*");
-                assert!(
-                    matches!(decision, Decision::Unevaluable(_)),
-                    "{statement}: {decision:?}"
-                );
+                assert!(matches!(decision, Decision::Unevaluable(_)), "{statement}: {decision:?}");
             }
         }
     }

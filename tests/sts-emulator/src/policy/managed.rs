@@ -18,18 +18,12 @@ const MANAGED: [(&str, &str); 2] = [
 ];
 
 static PARSED: LazyLock<Vec<(&str, Arc<Document>)>> = LazyLock::new(|| {
-    MANAGED
-        .iter()
-        .filter_map(|(arn, text)| Some((*arn, Arc::new(Document::parse(text).ok()?))))
-        .collect()
+    MANAGED.iter().filter_map(|(arn, text)| Some((*arn, Arc::new(Document::parse(text).ok()?)))).collect()
 });
 
 /// The managed policy with this ARN, if the emulator knows it.
 pub(crate) fn managed_policy(arn: &str) -> Option<Arc<Document>> {
-    PARSED
-        .iter()
-        .find(|(known, _)| *known == arn)
-        .map(|(_, document)| Arc::clone(document))
+    PARSED.iter().find(|(known, _)| *known == arn).map(|(_, document)| Arc::clone(document))
 }
 
 #[cfg(test)]

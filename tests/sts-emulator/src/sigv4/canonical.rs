@@ -10,11 +10,7 @@ use crate::error::ApiError;
 pub(super) fn canonical_request(request: &SignedRequest<'_>, claim: &Claim) -> Result<Vec<u8>, ApiError> {
     let s3 = claim.service == "s3";
     let mut out = Vec::new();
-    for line in [
-        request.method,
-        &canonical_path(request.path, s3),
-        &canonical_query(request.query),
-    ] {
+    for line in [request.method, &canonical_path(request.path, s3), &canonical_query(request.query)] {
         out.extend_from_slice(line.as_bytes());
         out.push(b'\n');
     }
@@ -46,10 +42,7 @@ fn canonical_path(path: &str, s3: bool) -> String {
             other => segments.push(other),
         }
     }
-    let mut out: String = segments
-        .iter()
-        .map(|segment| format!("/{}", percent_encode(segment.as_bytes())))
-        .collect();
+    let mut out: String = segments.iter().map(|segment| format!("/{}", percent_encode(segment.as_bytes()))).collect();
     if out.is_empty() || ["/", "/.", "/.."].iter().any(|end| path.ends_with(end)) {
         out.push('/');
     }
@@ -63,24 +56,14 @@ fn canonical_query(query: &str) -> String {
         .map(|(name, value)| (percent_encode(&name), percent_encode(&value)))
         .collect();
     encoded.sort();
-    encoded
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect::<Vec<_>>()
-        .join("&")
+    encoded.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
 fn canonical_header(request: &SignedRequest<'_>, name: &str) -> Result<Vec<u8>, ApiError> {
-    let values: Vec<Vec<u8>> = request
-        .headers
-        .iter()
-        .filter(|(known, _)| known == name)
-        .map(|(_, value)| single_spaced(value))
-        .collect();
+    let values: Vec<Vec<u8>> =
+        request.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| single_spaced(value)).collect();
     if values.is_empty() {
-        return Err(ApiError::bad_signature(format!(
-            "The signed header '{name}' is not in the request."
-        )));
+        return Err(ApiError::bad_signature(format!("The signed header '{name}' is not in the request.")));
     }
     Ok(values.join(&b','))
 }
@@ -104,11 +87,9 @@ fn payload_hash(request: &SignedRequest<'_>, claim: &Claim) -> Result<String, Ap
     }
     match request.header("x-amz-content-sha256") {
         None if claim.expires.is_some() => Ok("UNSIGNED-PAYLOAD".to_owned()),
-        None => Err(ApiError::new(
-            400,
-            "InvalidRequest",
-            "Missing required header for this request: x-amz-content-sha256",
-        )),
+        None => {
+            Err(ApiError::new(400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"))
+        }
         Some(said) if said == "UNSIGNED-PAYLOAD" || said.starts_with("STREAMING-") => Ok(said.to_owned()),
         Some(said) if said == actual => Ok(actual),
         Some(_) => Err(ApiError::new(

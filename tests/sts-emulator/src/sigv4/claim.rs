@@ -38,24 +38,17 @@ pub(crate) fn parse(request: &SignedRequest<'_>) -> Result<Claim, ApiError> {
     let query: BTreeMap<String, String> = pairs(request.query.as_bytes())
         .into_iter()
         .map(|(name, value)| {
-            (
-                String::from_utf8_lossy(&name).into_owned(),
-                String::from_utf8_lossy(&value).into_owned(),
-            )
+            (String::from_utf8_lossy(&name).into_owned(), String::from_utf8_lossy(&value).into_owned())
         })
         .collect();
     let in_header = request.headers.iter().any(|(name, _)| name == "authorization");
     match (in_header, query.contains_key("X-Amz-Algorithm")) {
-        (true, true) => Err(ApiError::incomplete_signature(
-            "Only one auth mechanism allowed: header or query",
-        )),
+        (true, true) => Err(ApiError::incomplete_signature("Only one auth mechanism allowed: header or query")),
         (true, false) => from_header(request),
         (false, true) => from_query(&query),
-        (false, false) => Err(ApiError::new(
-            403,
-            "MissingAuthenticationToken",
-            "Request is missing Authentication Token",
-        )),
+        (false, false) => {
+            Err(ApiError::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token"))
+        }
     }
 }
 
@@ -63,12 +56,9 @@ fn from_header(request: &SignedRequest<'_>) -> Result<Claim, ApiError> {
     let header = request
         .header("authorization")
         .ok_or_else(|| ApiError::incomplete_signature("Authorization header must be given once, in UTF-8."))?;
-    let rest = header
-        .strip_prefix(ALGORITHM)
-        .and_then(|rest| rest.strip_prefix([' ', '\t']))
-        .ok_or_else(|| {
-            ApiError::incomplete_signature(format!("Unsupported AWS 'algorithm', only {ALGORITHM} is supported."))
-        })?;
+    let rest = header.strip_prefix(ALGORITHM).and_then(|rest| rest.strip_prefix([' ', '\t'])).ok_or_else(|| {
+        ApiError::incomplete_signature(format!("Unsupported AWS 'algorithm', only {ALGORITHM} is supported."))
+    })?;
     let mut fields = BTreeMap::new();
     for field in rest.split(',') {
         let (name, value) = field.trim().split_once('=').unwrap_or((field.trim(), ""));
@@ -78,10 +68,7 @@ fn from_header(request: &SignedRequest<'_>) -> Result<Claim, ApiError> {
             )));
         }
     }
-    let timestamp = request
-        .header("x-amz-date")
-        .or_else(|| request.header("date"))
-        .unwrap_or_default();
+    let timestamp = request.header("x-amz-date").or_else(|| request.header("date")).unwrap_or_default();
     let field = |name: &str| fields.get(name).copied().filter(|value| !value.is_empty());
     let mut missing: Vec<String> = ["Credential", "Signature", "SignedHeaders"]
         .iter()
@@ -117,9 +104,7 @@ fn from_query(query: &BTreeMap<String, String>) -> Result<Claim, ApiError> {
     }
     let expires: i64 = get("X-Amz-Expires").unwrap_or("900").parse().unwrap_or(-1);
     if !(0..=MAX_EXPIRES).contains(&expires) {
-        return Err(ApiError::incomplete_signature(
-            "X-Amz-Expires must be between 0 and 604800 seconds",
-        ));
+        return Err(ApiError::incomplete_signature("X-Amz-Expires must be between 0 and 604800 seconds"));
     }
     build(&Parts {
         credential: need("X-Amz-Credential")?,

@@ -22,9 +22,7 @@ pub(crate) fn check_scope(claim: &Claim) -> Result<(), ApiError> {
         )));
     }
     if !is_region(&claim.region) {
-        return Err(ApiError::bad_signature(
-            "Credential should be scoped to a valid region.",
-        ));
+        return Err(ApiError::bad_signature("Credential should be scoped to a valid region."));
     }
     let time = basic(claim.time);
     let day = time.get(..8).unwrap_or_default();
@@ -88,11 +86,8 @@ pub(crate) fn check_signature(request: &SignedRequest<'_>, claim: &Claim, secret
     check_headers_signed(request, claim)?;
     let canonical = canonical_request(request, claim)?;
     let scope = format!("{}/{}/{}/{}", claim.date, claim.region, claim.service, claim.terminator);
-    let to_sign = format!(
-        "AWS4-HMAC-SHA256\n{}\n{scope}\n{}",
-        basic(claim.time),
-        hex::encode(Sha256::digest(canonical))
-    );
+    let to_sign =
+        format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", basic(claim.time), hex::encode(Sha256::digest(canonical)));
     let mut key = format!("AWS4{secret}").into_bytes();
     for part in [&claim.date, &claim.region, &claim.service, &claim.terminator] {
         key = hmac_sha256(&key, part.as_bytes());

@@ -38,11 +38,7 @@ pub(super) fn assume_role(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (terms, packed) = terms(request.policy, tags, source_identity.clone())?;
 
     let principal = Principal::role_session(&role.arn, request.session_name);
-    let user = [
-        element("AssumedRoleId", &principal.user_id),
-        element("Arn", &principal.arn),
-    ]
-    .concat();
+    let user = [element("AssumedRoleId", &principal.user_id), element("Arn", &principal.arn)].concat();
     let credentials = call.issue(principal, &role.policy.0, terms, seconds)?;
     let source_identity = source_identity.map_or_else(String::new, |text| element("SourceIdentity", &text));
     let packed = packed_element(packed);
@@ -80,15 +76,7 @@ fn read<'a>(call: &Call<'a>) -> Result<Request<'a>, ApiError> {
         return Err(ApiError::validation(format!("{role_arn} is invalid")));
     }
     refuse_mfa(call)?;
-    Ok(Request {
-        role_arn,
-        session_name,
-        seconds,
-        external_id,
-        source_identity,
-        policy,
-        tags,
-    })
+    Ok(Request { role_arn, session_name, seconds, external_id, source_identity, policy, tags })
 }
 
 /// A role that is not there, does not trust the caller, or wants another ExternalId: one answer for all three.
@@ -114,12 +102,7 @@ fn check_source_identity(call: &Call<'_>, role: &Role, asked: Option<&str>) -> R
     call.authorize(SET, &role.arn.text)?;
     let changed = asked.is_some_and(|asked| asked != value);
     if changed || !role.allow_source_identity {
-        return Err(ApiError::not_authorized(
-            &call.caller.principal.arn,
-            SET,
-            &role.arn.text,
-            "",
-        ));
+        return Err(ApiError::not_authorized(&call.caller.principal.arn, SET, &role.arn.text, ""));
     }
     Ok(Some(value.to_owned()))
 }

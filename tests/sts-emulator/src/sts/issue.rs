@@ -17,11 +17,7 @@ use crate::principal::{Credential, Principal, SessionTerms};
 
 impl Call<'_> {
     pub(super) fn authorize(&self, action: &str, resource: &str) -> Result<(), ApiError> {
-        self.caller.authorize(Access {
-            action,
-            resource,
-            region: self.region,
-        })
+        self.caller.authorize(Access { action, resource, region: self.region })
     }
 
     /// Issues a session and returns its `<Credentials>`.
@@ -65,10 +61,7 @@ pub(super) fn terms(
     source_identity: Option<String>,
 ) -> Result<(SessionTerms, Option<usize>), ApiError> {
     let documents = policy.documents()?;
-    let inline = documents
-        .as_ref()
-        .and_then(|list| list.first())
-        .filter(|_| policy.text.is_some());
+    let inline = documents.as_ref().and_then(|list| list.first()).filter(|_| policy.text.is_some());
     let packed = policy.packed_size(inline.map(Arc::as_ref), tags.packed_len())?;
     let terms = SessionTerms {
         policies: documents,

@@ -31,11 +31,9 @@ pub(crate) fn answer(call: &Call<'_>, action: &str) -> Result<Answer, ApiError> 
         (VERSION, "AssumeRole") => assume_role::assume_role(call),
         (VERSION, "GetSessionToken") => tokens::get_session_token(call),
         (VERSION, "GetFederationToken") => tokens::get_federation_token(call),
-        _ => Err(ApiError::new(
-            400,
-            "InvalidAction",
-            format!("Could not find operation {action} for version {version}"),
-        )),
+        _ => {
+            Err(ApiError::new(400, "InvalidAction", format!("Could not find operation {action} for version {version}")))
+        }
     }
 }
 
@@ -54,7 +52,5 @@ fn need_long_lived_key(call: &Call<'_>, action: &str) -> Result<(), ApiError> {
     if call.caller.principal.kind == Kind::User {
         return Ok(());
     }
-    Err(ApiError::access_denied(format!(
-        "Cannot call {action} with session credentials"
-    )))
+    Err(ApiError::access_denied(format!("Cannot call {action} with session credentials")))
 }

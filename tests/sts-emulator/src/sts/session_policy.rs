@@ -23,10 +23,8 @@ impl RequestedPolicy {
     pub(super) fn read(params: &Params, constraints: &mut Constraints) -> Result<Self, ApiError> {
         let text = params.get("Policy").map(str::to_owned);
         let members = params.members("PolicyArns")?;
-        let arns: Vec<String> = members
-            .iter()
-            .map(|member| member.get("arn").copied().unwrap_or_default().to_owned())
-            .collect();
+        let arns: Vec<String> =
+            members.iter().map(|member| member.get("arn").copied().unwrap_or_default().to_owned()).collect();
         if let Some(text) = &text {
             constraints.length(text, "policy", 1, MAX_CHARACTERS);
             let good = |character: char| "\t\n\r".contains(character) || (' '..='\u{ff}').contains(&character);
@@ -34,12 +32,7 @@ impl RequestedPolicy {
             constraints.check(text.chars().all(good), text, "policy", constraint);
         }
         let constraint = format!("Member must have length less than or equal to {MAX_ARNS}");
-        constraints.check(
-            arns.len() <= MAX_ARNS,
-            &format!("[{} ARNs]", arns.len()),
-            "policyArns",
-            &constraint,
-        );
+        constraints.check(arns.len() <= MAX_ARNS, &format!("[{} ARNs]", arns.len()), "policyArns", &constraint);
         for (index, arn) in arns.iter().enumerate() {
             constraints.length(arn, &format!("policyArns.{}.member.arn", index + 1), 20, 2048);
         }

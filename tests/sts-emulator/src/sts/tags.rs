@@ -23,18 +23,8 @@ impl RequestedTags {
         let members = params.members("Tags")?;
         let keys = params.members("TransitiveTagKeys")?;
         let most = format!("Member must have length less than or equal to {MAX_TAGS}");
-        constraints.check(
-            members.len() <= MAX_TAGS,
-            &format!("[{} tags]", members.len()),
-            "tags",
-            &most,
-        );
-        constraints.check(
-            keys.len() <= MAX_TAGS,
-            &format!("[{} keys]", keys.len()),
-            "transitiveTagKeys",
-            &most,
-        );
+        constraints.check(members.len() <= MAX_TAGS, &format!("[{} tags]", members.len()), "tags", &most);
+        constraints.check(keys.len() <= MAX_TAGS, &format!("[{} keys]", keys.len()), "transitiveTagKeys", &most);
         let mut requested = Self::default();
         for (index, member) in members.iter().enumerate() {
             let at = index + 1;
@@ -42,14 +32,8 @@ impl RequestedTags {
             let value = member.get("Value").copied().unwrap_or_default();
             check_text(constraints, key, &format!("tags.{at}.member.key"), 1, 128);
             check_text(constraints, value, &format!("tags.{at}.member.value"), 0, 256);
-            if requested
-                .tags
-                .keys()
-                .any(|known| known.to_lowercase() == key.to_lowercase())
-            {
-                return Err(invalid(
-                    "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
-                ));
+            if requested.tags.keys().any(|known| known.to_lowercase() == key.to_lowercase()) {
+                return Err(invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive."));
             }
             if key.to_lowercase().starts_with("aws:") {
                 return Err(invalid("aws: prefixed tag key names are not allowed for external use."));
@@ -57,17 +41,9 @@ impl RequestedTags {
             requested.tags.insert(key.to_owned(), value.to_owned());
         }
         for (index, key) in keys.iter().filter_map(|member| member.get("")).enumerate() {
-            check_text(
-                constraints,
-                key,
-                &format!("transitiveTagKeys.{}.member", index + 1),
-                1,
-                128,
-            );
+            check_text(constraints, key, &format!("transitiveTagKeys.{}.member", index + 1), 1, 128);
             if !requested.tags.contains_key(*key) {
-                return Err(invalid(
-                    "The specified transitive tag key must be included in the requested tags.",
-                ));
+                return Err(invalid("The specified transitive tag key must be included in the requested tags."));
             }
             requested.transitive.insert((*key).to_owned());
         }
@@ -85,8 +61,7 @@ impl RequestedTags {
             }
         }
         for key in &caller.transitive {
-            self.tags
-                .insert(key.clone(), caller.tags.get(key).cloned().unwrap_or_default());
+            self.tags.insert(key.clone(), caller.tags.get(key).cloned().unwrap_or_default());
             self.transitive.insert(key.clone());
         }
         Ok(self)
@@ -101,12 +76,7 @@ impl RequestedTags {
         if allowed_by_role {
             return Ok(());
         }
-        Err(ApiError::not_authorized(
-            &call.caller.principal.arn,
-            "sts:TagSession",
-            resource,
-            "",
-        ))
+        Err(ApiError::not_authorized(&call.caller.principal.arn, "sts:TagSession", resource, ""))
     }
 
     /// Bytes the tags add to a packed policy.

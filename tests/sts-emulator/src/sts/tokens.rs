@@ -18,10 +18,7 @@ pub(super) fn get_session_token(call: &Call<'_>) -> Result<Answer, ApiError> {
     let seconds = constraints.duration(call.params, call.state.minimum_duration(), MAX_DURATION);
     constraints.finish()?;
     refuse_mfa(call)?;
-    let principal = Principal {
-        kind: Kind::UserSession,
-        ..call.caller.principal.clone()
-    };
+    let principal = Principal { kind: Kind::UserSession, ..call.caller.principal.clone() };
     let seconds = seconds.unwrap_or(DEFAULT_DURATION);
     let credentials = call.issue(principal, &call.caller.permissions, SessionTerms::default(), seconds)?;
     Ok(STS.result("GetSessionToken", &credentials))
@@ -44,17 +41,10 @@ pub(super) fn get_federation_token(call: &Call<'_>) -> Result<Answer, ApiError> 
     let (mut terms, packed) = terms(policy, tags, None)?;
     // Without a session policy a federated user may do nothing: narrowed to the empty list.
     terms.policies = Some(terms.policies.unwrap_or_default());
-    let user = [
-        element("FederatedUserId", &principal.user_id),
-        element("Arn", &principal.arn),
-    ]
-    .concat();
+    let user = [element("FederatedUserId", &principal.user_id), element("Arn", &principal.arn)].concat();
     let seconds = seconds.unwrap_or(DEFAULT_DURATION);
     let credentials = call.issue(principal, &call.caller.permissions, terms, seconds)?;
-    let result = format!(
-        "{credentials}<FederatedUser>{user}</FederatedUser>{}",
-        packed_element(packed)
-    );
+    let result = format!("{credentials}<FederatedUser>{user}</FederatedUser>{}", packed_element(packed));
     Ok(STS.result("GetFederationToken", &result))
 }
 
@@ -63,7 +53,5 @@ pub(super) fn refuse_mfa(call: &Call<'_>) -> Result<(), ApiError> {
     if call.params.get("SerialNumber").is_none() && call.params.get("TokenCode").is_none() {
         return Ok(());
     }
-    Err(ApiError::access_denied(
-        "MultiFactorAuthentication failed with invalid MFA one time pass code.",
-    ))
+    Err(ApiError::access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code."))
 }

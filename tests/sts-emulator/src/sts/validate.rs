@@ -12,14 +12,8 @@ pub(super) struct Constraints(Vec<String>);
 
 impl Constraints {
     fn fail(&mut self, value: &str, member: &str, constraint: &str) {
-        let value = if value.chars().count() > 256 {
-            value.chars().take(256).collect()
-        } else {
-            value.to_owned()
-        };
-        self.0.push(format!(
-            "Value '{value}' at '{member}' failed to satisfy constraint: {constraint}"
-        ));
+        let value = if value.chars().count() > 256 { value.chars().take(256).collect() } else { value.to_owned() };
+        self.0.push(format!("Value '{value}' at '{member}' failed to satisfy constraint: {constraint}"));
     }
 
     pub(super) fn check(&mut self, holds: bool, value: &str, member: &str, constraint: &str) {
@@ -51,9 +45,7 @@ impl Constraints {
         let value = params.get(name);
         if value.is_none() {
             let member = lower_first(name);
-            self.0.push(format!(
-                "Value null at '{member}' failed to satisfy constraint: Member must not be null"
-            ));
+            self.0.push(format!("Value null at '{member}' failed to satisfy constraint: Member must not be null"));
         }
         value.unwrap_or_default()
     }
@@ -76,17 +68,14 @@ impl Constraints {
         let plural = if self.0.len() == 1 { "" } else { "s" };
         match self.0.len() {
             0 => Ok(()),
-            count => Err(ApiError::validation(format!(
-                "{count} validation error{plural} detected: {}",
-                self.0.join("; ")
-            ))),
+            count => {
+                Err(ApiError::validation(format!("{count} validation error{plural} detected: {}", self.0.join("; "))))
+            }
         }
     }
 }
 
 fn lower_first(name: &str) -> String {
     let mut characters = name.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_ascii_lowercase().to_string() + characters.as_str()
-    })
+    characters.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + characters.as_str())
 }

@@ -13,16 +13,10 @@ fn a_trusted_user_gets_a_session_of_the_role() {
     let answer = alice.assume(ROLE, &[]).ok();
     assert!(answer.text("AccessKeyId").starts_with("ASIA"));
     assert!(answer.text("AssumedRoleId").starts_with("AROA") && answer.text("AssumedRoleId").ends_with(":run-1"));
-    assert_eq!(
-        answer.text("Arn"),
-        "arn:aws:sts::111122223333:assumed-role/agent-incident/run-1"
-    );
+    assert_eq!(answer.text("Arn"), "arn:aws:sts::111122223333:assumed-role/agent-incident/run-1");
     assert!(!answer.body.contains("PackedPolicySize") && !answer.body.contains("SourceIdentity"));
     let me = alice.with(&answer).whoami().ok();
-    assert_eq!(
-        (me.text("Arn"), me.text("UserId")),
-        (answer.text("Arn"), answer.text("AssumedRoleId"))
-    );
+    assert_eq!((me.text("Arn"), me.text("UserId")), (answer.text("Arn"), answer.text("AssumedRoleId")));
 }
 
 #[test]
@@ -61,15 +55,9 @@ fn an_external_id_has_to_match_where_the_role_wants_one() {
     let emulator = emulator();
     let alice = Client::alice(&emulator);
     alice.assume(&role("external"), &[("ExternalId", "ticket-42")]).ok();
-    alice
-        .assume(&role("external"), &[])
-        .refused(403, "AccessDenied", "sts:AssumeRole");
-    alice
-        .assume(&role("external"), &[("ExternalId", "ticket-43")])
-        .refused(403, "AccessDenied", "sts:AssumeRole");
-    alice
-        .assume(&role("external"), &[("ExternalId", "a b")])
-        .refused(400, "ValidationError", "'externalId'");
+    alice.assume(&role("external"), &[]).refused(403, "AccessDenied", "sts:AssumeRole");
+    alice.assume(&role("external"), &[("ExternalId", "ticket-43")]).refused(403, "AccessDenied", "sts:AssumeRole");
+    alice.assume(&role("external"), &[("ExternalId", "a b")]).refused(400, "ValidationError", "'externalId'");
     alice.assume(ROLE, &[("ExternalId", "unasked")]).ok();
 }
 
@@ -131,22 +119,13 @@ fn everything_that_is_missing_is_named_at_once() {
                  null; Value null at 'roleSessionName'";
     answer.refused(400, "ValidationError", words);
     let alice = Client::alice(&emulator);
-    alice
-        .assume("not-an-arn-but-long-enough", &[])
-        .refused(400, "ValidationError", "is invalid");
-    alice
-        .assume("arn:aws:iam", &[])
-        .refused(400, "ValidationError", "'roleArn'");
+    alice.assume("not-an-arn-but-long-enough", &[]).refused(400, "ValidationError", "is invalid");
+    alice.assume("arn:aws:iam", &[]).refused(400, "ValidationError", "'roleArn'");
 }
 
 #[test]
 fn an_mfa_code_is_never_right() {
     let emulator = emulator();
-    let mfa = [
-        ("SerialNumber", "arn:aws:iam::111122223333:mfa/alice"),
-        ("TokenCode", "123456"),
-    ];
-    Client::alice(&emulator)
-        .assume(ROLE, &mfa)
-        .refused(403, "AccessDenied", "MultiFactorAuthentication failed");
+    let mfa = [("SerialNumber", "arn:aws:iam::111122223333:mfa/alice"), ("TokenCode", "123456")];
+    Client::alice(&emulator).assume(ROLE, &mfa).refused(403, "AccessDenied", "MultiFactorAuthentication failed");
 }

@@ -16,45 +16,20 @@ fn every_request_is_recorded_with_who_what_and_the_verdict() {
     let emulator = emulator();
     let alice = Client::alice(&emulator);
     alice.assume(ROLE, &[("SourceIdentity", "alice")]).ok();
-    Client {
-        secret: "x".to_owned(),
-        ..alice.clone()
-    }
-    .whoami();
+    Client { secret: "x".to_owned(), ..alice.clone() }.whoami();
     send(emulator.address(), "GET", "/nothing", &[], b"");
     let text = control(&emulator, "GET", "requests", "").ok().body;
     let requests: Vec<RecordedRequest> = serde_json::from_str(&text).unwrap();
     assert_eq!(requests, emulator.requests());
-    let [assumed, forged, anonymous] = requests.as_slice() else {
-        panic!("{requests:?}")
-    };
-    assert_eq!(
-        (assumed.service.as_str(), assumed.action.as_str()),
-        ("sts", "AssumeRole")
-    );
+    let [assumed, forged, anonymous] = requests.as_slice() else { panic!("{requests:?}") };
+    assert_eq!((assumed.service.as_str(), assumed.action.as_str()), ("sts", "AssumeRole"));
     assert_eq!((assumed.verdict.as_str(), assumed.status), ("ok", 200));
-    assert_eq!(
-        (assumed.region.as_str(), assumed.access_key_id.as_str()),
-        ("eu-west-1", alice.key.as_str())
-    );
-    assert_eq!(
-        assumed.caller_arn.as_deref(),
-        Some("arn:aws:iam::111122223333:user/alice")
-    );
+    assert_eq!((assumed.region.as_str(), assumed.access_key_id.as_str()), ("eu-west-1", alice.key.as_str()));
+    assert_eq!(assumed.caller_arn.as_deref(), Some("arn:aws:iam::111122223333:user/alice"));
     assert_eq!(assumed.parameters["SourceIdentity"], "alice");
-    assert!(
-        assumed.time.ends_with('Z') && assumed.time.len() == 24,
-        "{}",
-        assumed.time
-    );
-    assert_eq!(
-        (forged.verdict.as_str(), &forged.caller_arn),
-        ("SignatureDoesNotMatch", &None)
-    );
-    assert_eq!(
-        (anonymous.verdict.as_str(), anonymous.path.as_str()),
-        ("MissingAuthenticationToken", "/nothing")
-    );
+    assert!(assumed.time.ends_with('Z') && assumed.time.len() == 24, "{}", assumed.time);
+    assert_eq!((forged.verdict.as_str(), &forged.caller_arn), ("SignatureDoesNotMatch", &None));
+    assert_eq!((anonymous.verdict.as_str(), anonymous.path.as_str()), ("MissingAuthenticationToken", "/nothing"));
     control(&emulator, "DELETE", "requests", "").ok();
     assert!(emulator.requests().is_empty());
 }
@@ -68,16 +43,9 @@ fn issued_sessions_are_listed_without_their_secrets() {
     let text = control(&emulator, "GET", "issued", "").ok().body;
     let issued: Vec<IssuedSession> = serde_json::from_str(&text).unwrap();
     assert_eq!(issued[0].access_key_id, answer.text("AccessKeyId"));
-    assert_eq!(
-        (issued[0].kind.as_str(), issued[0].policy.as_deref()),
-        ("role-session", Some(inline.as_str()))
-    );
+    assert_eq!((issued[0].kind.as_str(), issued[0].policy.as_deref()), ("role-session", Some(inline.as_str())));
     let requests = control(&emulator, "GET", "requests", "").ok().body;
-    for secret in [
-        answer.text("SecretAccessKey"),
-        answer.text("SessionToken"),
-        "alice-secret",
-    ] {
+    for secret in [answer.text("SecretAccessKey"), answer.text("SessionToken"), "alice-secret"] {
         assert!(!text.contains(secret) && !requests.contains(secret));
     }
 }
@@ -107,10 +75,7 @@ fn setting_faults_replaces_and_deleting_clears_them() {
     control(&emulator, "POST", "faults", r#"{"throttle":0}"#).ok();
     alice.whoami().ok();
     control(&emulator, "POST", "faults", fault).ok();
-    assert_eq!(
-        control(&emulator, "GET", "faults", "").ok().json()["fail"]["status"],
-        500
-    );
+    assert_eq!(control(&emulator, "GET", "faults", "").ok().json()["fail"]["status"], 500);
     control(&emulator, "DELETE", "faults", "").ok();
     alice.whoami().ok();
 }
@@ -118,12 +83,7 @@ fn setting_faults_replaces_and_deleting_clears_them() {
 #[test]
 fn a_fault_nobody_knows_is_refused_and_changes_nothing() {
     let emulator = emulator();
-    for bad in [
-        "{",
-        r#"{"fial":1}"#,
-        r#"{"fail":{"status":200,"code":"X"}}"#,
-        r#"{"session_lifetime_seconds":0}"#,
-    ] {
+    for bad in ["{", r#"{"fial":1}"#, r#"{"fail":{"status":200,"code":"X"}}"#, r#"{"session_lifetime_seconds":0}"#] {
         let answer = control(&emulator, "POST", "faults", bad);
         assert!(answer.status == 400 && answer.json()["error"].is_string(), "{answer:?}");
     }
@@ -140,12 +100,7 @@ fn a_skewed_emulator_judges_and_dates_by_its_own_clock() {
     let late = alice.whoami();
     assert_ne!(late.header("date").unwrap()[..16], before[..16], "a day later");
     late.refused(403, "SignatureDoesNotMatch", "Signature expired");
-    Client {
-        clock_offset: 86400,
-        ..alice
-    }
-    .whoami()
-    .ok();
+    Client { clock_offset: 86400, ..alice }.whoami().ok();
 }
 
 #[test]
@@ -159,18 +114,12 @@ fn a_session_lifetime_overrides_the_duration_and_is_reported() {
         let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).unwrap();
         (time(&one.expiration) - time(&one.issued_at)).whole_seconds()
     };
-    assert_eq!(
-        (lifetime(0), answer.text("Expiration")),
-        (20, emulator.issued()[0].expiration.as_str())
-    );
+    assert_eq!((lifetime(0), answer.text("Expiration")), (20, emulator.issued()[0].expiration.as_str()));
     control(&emulator, "POST", "faults", r#"{"session_lifetime_seconds":5}"#).ok();
     alice.assume(ROLE, &[]).ok();
     assert_eq!(lifetime(1), 5);
     control(&emulator, "POST", "faults", r#"{"skew_seconds":21}"#).ok();
-    let session = Client {
-        clock_offset: 21,
-        ..alice.with(&answer)
-    };
+    let session = Client { clock_offset: 21, ..alice.with(&answer) };
     session.whoami().refused(403, "ExpiredToken", "is expired");
 }
 
@@ -180,9 +129,7 @@ fn a_lowered_minimum_duration_is_accepted() {
     let emulator = Emulator::start(Config::parse(&text, "test").unwrap(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let alice = Client::alice(&emulator);
     alice.assume(ROLE, &[("DurationSeconds", "2")]).ok();
-    alice
-        .assume(ROLE, &[("DurationSeconds", "1")])
-        .refused(400, "ValidationError", "greater than or equal to 2");
+    alice.assume(ROLE, &[("DurationSeconds", "1")]).refused(400, "ValidationError", "greater than or equal to 2");
 }
 
 #[test]
@@ -222,10 +169,8 @@ fn a_body_over_one_mebibyte_is_refused() {
     let fits = alice.request("s3", "PUT", "/bucket/key", &[], &vec![b'x'; 1024 * 1024]);
     assert_eq!(fits.status, 200, "{}", fits.body);
     let address = emulator.address();
-    let head = format!(
-        "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        1024 * 1024 + 1
-    );
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", 1024 * 1024 + 1);
     assert_eq!(raw(address, head.as_bytes()).status, 413, "announced");
     let chunk = format!("{:x}\r\n{}\r\n", 512 * 1024, "x".repeat(512 * 1024));
     let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -249,16 +194,11 @@ fn fifty_clients_are_served_at_once() {
     let start = Instant::now();
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..50).map(|_| scope.spawn(|| alice.assume(ROLE, &[]).ok())).collect();
-        let keys: std::collections::BTreeSet<_> = clients
-            .into_iter()
-            .map(|client| client.join().unwrap().text("AccessKeyId").to_owned())
-            .collect();
+        let keys: std::collections::BTreeSet<_> =
+            clients.into_iter().map(|client| client.join().unwrap().text("AccessKeyId").to_owned()).collect();
         assert_eq!(keys.len(), 50);
     });
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "one after the other would take ten seconds"
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "one after the other would take ten seconds");
 }
 
 #[test]
@@ -266,9 +206,7 @@ fn one_connection_serves_many_requests() {
     let emulator = emulator();
     let mut stream = TcpStream::connect(emulator.address()).unwrap();
     for _ in 0..3 {
-        stream
-            .write_all(b"GET /_emulator/issued HTTP/1.1\r\nhost: x\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"GET /_emulator/issued HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         let mut buffer = [0; 4096];
         let length = stream.read(&mut buffer).unwrap();
         assert!(buffer[..length].starts_with(b"HTTP/1.1 200 OK"));

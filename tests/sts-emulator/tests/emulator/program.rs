@@ -53,18 +53,10 @@ fn it_says_its_url_writes_the_ready_file_and_ends_on_sigterm() {
     let directory = Directory::new("ready");
     let config = directory.file("emulator.json", CONFIG);
     let ready = directory.0.join("ready");
-    let mut child = program()
-        .arg("--config")
-        .arg(config)
-        .arg("--ready-file")
-        .arg(&ready)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        program().arg("--config").arg(config).arg("--ready-file").arg(&ready).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim_end().strip_prefix("listening on ").unwrap();
     let end = Instant::now() + Duration::from_secs(10);
     while !ready.exists() && Instant::now() < end {
@@ -73,11 +65,7 @@ fn it_says_its_url_writes_the_ready_file_and_ends_on_sigterm() {
     assert_eq!(std::fs::read_to_string(&ready).unwrap().trim_end(), url);
     let address = url.strip_prefix("http://").unwrap().parse().unwrap();
     send(address, "GET", "/_emulator/requests", &[], b"").ok();
-    let killed = Command::new("kill")
-        .arg("-TERM")
-        .arg(child.id().to_string())
-        .status()
-        .unwrap();
+    let killed = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap();
     assert!(killed.success());
     assert!(wait(&mut child).success());
 }
@@ -89,31 +77,16 @@ fn a_bad_configuration_is_named_with_file_line_column_and_key() {
     let output = program().arg("--config").arg(&config).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(
-        text.contains(&format!("{}:3:", config.display())) && text.contains("roles[0].arn"),
-        "{text}"
-    );
-    let missing = program()
-        .args(["--config", "/nonexistent/emulator.json"])
-        .output()
-        .unwrap();
-    assert!(
-        String::from_utf8(missing.stderr)
-            .unwrap()
-            .contains("/nonexistent/emulator.json")
-    );
+    assert!(text.contains(&format!("{}:3:", config.display())) && text.contains("roles[0].arn"), "{text}");
+    let missing = program().args(["--config", "/nonexistent/emulator.json"]).output().unwrap();
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("/nonexistent/emulator.json"));
 }
 
 #[test]
 fn it_refuses_to_listen_on_anything_but_loopback() {
     let directory = Directory::new("loopback");
     let config = directory.file("emulator.json", CONFIG);
-    let output = program()
-        .arg("--config")
-        .arg(config)
-        .args(["--listen", "0.0.0.0:0"])
-        .output()
-        .unwrap();
+    let output = program().arg("--config").arg(config).args(["--listen", "0.0.0.0:0"]).output().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(String::from_utf8(output.stderr).unwrap().contains("only loopback"));
 }

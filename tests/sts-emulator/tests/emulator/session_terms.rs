@@ -13,10 +13,7 @@ fn with_tags(client: &Client, tags: &[(String, String)], transitive: &[&str]) ->
     for (index, key) in transitive.iter().enumerate() {
         params.push((format!("TransitiveTagKeys.member.{}", index + 1), (*key).to_owned()));
     }
-    let borrowed: Vec<_> = params
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let borrowed: Vec<_> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     client.assume(ROLE, &borrowed)
 }
 
@@ -25,17 +22,13 @@ fn tag(key: impl Into<String>, value: impl Into<String>) -> Vec<(String, String)
 }
 
 fn many_tags(count: usize) -> Vec<(String, String)> {
-    (0..count)
-        .map(|number| (format!("k{number}"), "v".to_owned()))
-        .collect()
+    (0..count).map(|number| (format!("k{number}"), "v".to_owned())).collect()
 }
 
 #[test]
 fn a_source_identity_is_set_echoed_and_recorded() {
     let emulator = emulator();
-    let answer = Client::alice(&emulator)
-        .assume(ROLE, &[("SourceIdentity", "alice@host")])
-        .ok();
+    let answer = Client::alice(&emulator).assume(ROLE, &[("SourceIdentity", "alice@host")]).ok();
     assert_eq!(answer.text("SourceIdentity"), "alice@host");
     assert_eq!(emulator.issued()[0].source_identity.as_deref(), Some("alice@host"));
 }
@@ -45,9 +38,7 @@ fn a_role_that_forbids_it_refuses_a_source_identity() {
     let emulator = emulator();
     let words = "User: arn:aws:iam::111122223333:user/alice is not authorized to perform: sts:SetSourceIdentity on \
                  resource: arn:aws:iam::111122223333:role/team/plain";
-    Client::alice(&emulator)
-        .assume(PLAIN, &[("SourceIdentity", "alice")])
-        .refused(403, "AccessDenied", words);
+    Client::alice(&emulator).assume(PLAIN, &[("SourceIdentity", "alice")]).refused(403, "AccessDenied", words);
 }
 
 #[test]
@@ -55,9 +46,7 @@ fn a_source_identity_has_the_characters_of_a_name() {
     let emulator = emulator();
     let alice = Client::alice(&emulator);
     for bad in ["a", "a b", "aws:alice", "a/b", &"x".repeat(65)] {
-        alice
-            .assume(ROLE, &[("SourceIdentity", bad)])
-            .refused(400, "ValidationError", "'sourceIdentity'");
+        alice.assume(ROLE, &[("SourceIdentity", bad)]).refused(400, "ValidationError", "'sourceIdentity'");
     }
 }
 
@@ -90,9 +79,7 @@ fn tags_over_their_limits_are_refused() {
 fn a_role_that_forbids_it_refuses_tags() {
     let emulator = emulator();
     let tags = [("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v")];
-    Client::alice(&emulator)
-        .assume(PLAIN, &tags)
-        .refused(403, "AccessDenied", "perform: sts:TagSession on resource");
+    Client::alice(&emulator).assume(PLAIN, &tags).refused(403, "AccessDenied", "perform: sts:TagSession on resource");
 }
 
 #[test]
@@ -105,32 +92,18 @@ fn a_session_policy_has_at_most_2048_characters() {
         text + &padding
     };
     alice.assume(ROLE, &[("Policy", &padded(2048))]).ok();
-    alice
-        .assume(ROLE, &[("Policy", &padded(2049))])
-        .refused(400, "ValidationError", "less than or equal to 2048");
+    alice.assume(ROLE, &[("Policy", &padded(2049))]).refused(400, "ValidationError", "less than or equal to 2048");
 }
 
 #[test]
 fn a_malformed_session_policy_is_refused() {
     let emulator = emulator();
     let alice = Client::alice(&emulator);
-    for bad in [
-        "{",
-        "[]",
-        r#"{"Statement":[]}"#,
-        &policy("allow", "*"),
-        &policy("Allow", "GetObject"),
-    ] {
-        alice
-            .assume(ROLE, &[("Policy", bad)])
-            .refused(400, "MalformedPolicyDocument", "");
+    for bad in ["{", "[]", r#"{"Statement":[]}"#, &policy("allow", "*"), &policy("Allow", "GetObject")] {
+        alice.assume(ROLE, &[("Policy", bad)]).refused(400, "MalformedPolicyDocument", "");
     }
-    alice
-        .assume(ROLE, &[("Policy", "")])
-        .refused(400, "ValidationError", "greater than or equal to 1");
-    alice
-        .assume(ROLE, &[("Policy", "{\"→\":1}")])
-        .refused(400, "ValidationError", "regular expression");
+    alice.assume(ROLE, &[("Policy", "")]).refused(400, "ValidationError", "greater than or equal to 1");
+    alice.assume(ROLE, &[("Policy", "{\"→\":1}")]).refused(400, "ValidationError", "regular expression");
     assert!(emulator.issued().is_empty());
 }
 
@@ -139,14 +112,7 @@ fn at_most_ten_managed_policies_and_only_known_ones_are_accepted() {
     let emulator = emulator();
     let alice = Client::alice(&emulator);
     let arns = |count: usize| -> Vec<(String, &str)> {
-        (1..=count)
-            .map(|n| {
-                (
-                    format!("PolicyArns.member.{n}.arn"),
-                    "arn:aws:iam::aws:policy/ReadOnlyAccess",
-                )
-            })
-            .collect()
+        (1..=count).map(|n| (format!("PolicyArns.member.{n}.arn"), "arn:aws:iam::aws:policy/ReadOnlyAccess")).collect()
     };
     for (count, good) in [(1, true), (10, true), (11, false)] {
         let params = arns(count);
@@ -159,9 +125,7 @@ fn at_most_ten_managed_policies_and_only_known_ones_are_accepted() {
         }
     }
     let unknown = [("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/NoSuchPolicy")];
-    alice
-        .assume(ROLE, &unknown)
-        .refused(400, "ValidationError", "NoSuchPolicy");
+    alice.assume(ROLE, &unknown).refused(400, "ValidationError", "NoSuchPolicy");
 }
 
 #[test]

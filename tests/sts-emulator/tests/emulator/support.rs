@@ -55,18 +55,13 @@ pub(crate) struct Answer {
 impl Answer {
     /// The text of the first XML element of that name, or an empty one.
     pub(crate) fn text(&self, name: &str) -> &str {
-        let after = self
-            .body
-            .split_once(&format!("<{name}>"))
-            .map_or("", |(_, after)| after);
+        let after = self.body.split_once(&format!("<{name}>")).map_or("", |(_, after)| after);
         after.split_once(&format!("</{name}>")).map_or("", |(text, _)| text)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut pairs = self.head.lines().filter_map(|line| line.split_once(": "));
-        pairs
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        pairs.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
@@ -95,15 +90,9 @@ pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let text = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no HTTP answer: {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {text:?}"));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-    Answer {
-        status,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    }
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
 pub(crate) fn send(
@@ -118,11 +107,7 @@ pub(crate) fn send(
         bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     let has_host = headers.iter().any(|(name, _)| name == "host");
-    let host = if has_host {
-        String::new()
-    } else {
-        format!("host: {address}\r\n")
-    };
+    let host = if has_host { String::new() } else { format!("host: {address}\r\n") };
     bytes.extend_from_slice(format!("{host}content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
     bytes.extend_from_slice(body);
     raw(address, &bytes)
@@ -130,13 +115,7 @@ pub(crate) fn send(
 
 /// Calls one of the emulator's own endpoints.
 pub(crate) fn control(emulator: &Emulator, method: &str, what: &str, body: &str) -> Answer {
-    send(
-        emulator.address(),
-        method,
-        &format!("/_emulator/{what}"),
-        &[],
-        body.as_bytes(),
-    )
+    send(emulator.address(), method, &format!("/_emulator/{what}"), &[], body.as_bytes())
 }
 
 /// Who signs, for what, and on which clock.
@@ -157,26 +136,14 @@ impl Client {
 
     pub(crate) fn user(emulator: &Emulator, key: &str, secret: &str) -> Self {
         let (key, secret) = (key.to_owned(), secret.to_owned());
-        Self {
-            address: emulator.address(),
-            key,
-            secret,
-            token: None,
-            region: "eu-west-1",
-            clock_offset: 0,
-        }
+        Self { address: emulator.address(), key, secret, token: None, region: "eu-west-1", clock_offset: 0 }
     }
 
     /// The same client with the credentials of an answer.
     pub(crate) fn with(&self, answer: &Answer) -> Self {
         let text = |name| answer.text(name).to_owned();
         let token = Some(text("SessionToken"));
-        Self {
-            key: text("AccessKeyId"),
-            secret: text("SecretAccessKey"),
-            token,
-            ..self.clone()
-        }
+        Self { key: text("AccessKeyId"), secret: text("SecretAccessKey"), token, ..self.clone() }
     }
 
     /// A signed request to `service`.
@@ -189,11 +156,7 @@ impl Client {
         body: &[u8],
     ) -> Answer {
         let mut all: Pairs = vec![("host".to_owned(), self.address.to_string())];
-        all.extend(
-            headers
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        all.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (added, _) = self.sign(service, method, target, &all, body, None);
         all.extend(added);
         send(self.address, method, target, &all, body)
@@ -221,11 +184,7 @@ impl Client {
         }
         let offset = Duration::from_secs(self.clock_offset.unsigned_abs());
         let now = SystemTime::now();
-        let time = if self.clock_offset < 0 {
-            now - offset
-        } else {
-            now + offset
-        };
+        let time = if self.clock_offset < 0 { now - offset } else { now + offset };
         let identity = Credentials::new(&self.key, &self.secret, self.token.clone(), None, "test").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
@@ -242,14 +201,8 @@ impl Client {
         let (instructions, _) = sign(signable, &params).unwrap().into_parts();
         let (added, query) = instructions.into_parts();
         (
-            added
-                .into_iter()
-                .map(|header| (header.name().to_owned(), header.value().to_owned()))
-                .collect(),
-            query
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.into_owned()))
-                .collect(),
+            added.into_iter().map(|header| (header.name().to_owned(), header.value().to_owned())).collect(),
+            query.into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
         )
     }
 
@@ -268,11 +221,7 @@ impl Client {
     }
 
     pub(crate) fn assume(&self, role: &str, more: &[(&str, &str)]) -> Answer {
-        let mut params = vec![
-            ("Action", "AssumeRole"),
-            ("RoleArn", role),
-            ("RoleSessionName", "run-1"),
-        ];
+        let mut params = vec![("Action", "AssumeRole"), ("RoleArn", role), ("RoleSessionName", "run-1")];
         params.retain(|(name, _)| !more.iter().any(|(given, _)| given == name));
         params.extend_from_slice(more);
         self.sts(&params)
@@ -288,25 +237,13 @@ impl Client {
 
     pub(crate) fn sqs(&self, action: &str) -> Answer {
         let queue = "http://queue/111122223333/jobs";
-        self.query(
-            "sqs",
-            "2012-11-05",
-            &[("Action", action), ("QueueUrl", queue), ("MessageBody", "m")],
-        )
+        self.query("sqs", "2012-11-05", &[("Action", action), ("QueueUrl", queue), ("MessageBody", "m")])
     }
 }
 
 pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| {
-            if plain(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// A session policy of one statement.

@@ -12,15 +12,10 @@ fn federate(client: &Client, more: &[(&str, &str)]) -> crate::support::Answer {
 fn a_session_token_is_the_user_with_another_key() {
     let emulator = emulator();
     let alice = Client::alice(&emulator);
-    let answer = alice
-        .sts(&[("Action", "GetSessionToken"), ("DurationSeconds", "129600")])
-        .ok();
+    let answer = alice.sts(&[("Action", "GetSessionToken"), ("DurationSeconds", "129600")]).ok();
     assert!(answer.text("AccessKeyId").starts_with("ASIA"));
     let session = alice.with(&answer);
-    assert_eq!(
-        session.whoami().ok().text("Arn"),
-        "arn:aws:iam::111122223333:user/alice"
-    );
+    assert_eq!(session.whoami().ok().text("Arn"), "arn:aws:iam::111122223333:user/alice");
     session.assume(ROLE, &[("DurationSeconds", "43200")]).ok();
     session.sqs("PurgeQueue").ok();
     session.list_users().refused(403, "InvalidClientTokenId", "is invalid");
@@ -32,16 +27,8 @@ fn sessions_cannot_get_session_or_federation_tokens() {
     let alice = Client::alice(&emulator);
     let session = alice.with(&alice.assume(ROLE, &[]).ok());
     let answer = session.sts(&[("Action", "GetSessionToken")]);
-    answer.refused(
-        403,
-        "AccessDenied",
-        "Cannot call GetSessionToken with session credentials",
-    );
-    federate(&session, &[]).refused(
-        403,
-        "AccessDenied",
-        "Cannot call GetFederationToken with session credentials",
-    );
+    answer.refused(403, "AccessDenied", "Cannot call GetSessionToken with session credentials");
+    federate(&session, &[]).refused(403, "AccessDenied", "Cannot call GetFederationToken with session credentials");
 }
 
 #[test]
@@ -62,13 +49,8 @@ fn a_federated_user_without_a_policy_may_do_nothing() {
     let answer = federate(&alice, &[]).ok();
     assert_eq!(answer.text("FederatedUserId"), "111122223333:guest");
     let guest = alice.with(&answer);
-    assert_eq!(
-        guest.whoami().ok().text("Arn"),
-        "arn:aws:sts::111122223333:federated-user/guest"
-    );
-    guest
-        .sqs("SendMessage")
-        .refused(403, "AccessDenied", "because no session policy allows");
+    assert_eq!(guest.whoami().ok().text("Arn"), "arn:aws:sts::111122223333:federated-user/guest");
+    guest.sqs("SendMessage").refused(403, "AccessDenied", "because no session policy allows");
 }
 
 #[test]
@@ -78,9 +60,7 @@ fn a_federated_user_has_what_user_and_policy_both_allow() {
     let alice = Client::alice(&emulator);
     let guest = alice.with(&federate(&alice, &[("Policy", &allow)]).ok());
     guest.sqs("SendMessage").ok();
-    guest
-        .sqs("PurgeQueue")
-        .refused(403, "AccessDenied", "because no session policy allows");
+    guest.sqs("PurgeQueue").refused(403, "AccessDenied", "because no session policy allows");
     guest.list_users().refused(403, "InvalidClientTokenId", "is invalid");
     let open = "arn:aws:iam::111122223333:role/open";
     guest.assume(open, &[]).refused(403, "AccessDenied", "sts:AssumeRole");
@@ -96,7 +76,5 @@ fn a_federated_name_has_two_to_thirty_two_characters() {
         let answer = alice.sts(&[("Action", "GetFederationToken"), ("Name", bad)]);
         answer.refused(400, "ValidationError", "'name'");
     }
-    alice
-        .sts(&[("Action", "GetFederationToken")])
-        .refused(400, "ValidationError", "Value null at 'name'");
+    alice.sts(&[("Action", "GetFederationToken")]).refused(400, "ValidationError", "Value null at 'name'");
 }

@@ -24,22 +24,13 @@ impl Example<'_> {
             "AWS4-HMAC-SHA256 Credential={}, SignedHeaders={}, Signature={}",
             self.scope, self.signed, self.signature
         );
-        let mut headers: Vec<(String, Vec<u8>)> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().to_vec()))
-            .collect();
+        let mut headers: Vec<(String, Vec<u8>)> =
+            self.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().to_vec())).collect();
         if !self.signature.is_empty() {
             headers.push(("authorization".to_owned(), authorization.into_bytes()));
         }
         let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
-        let request = SignedRequest {
-            method: self.method,
-            path,
-            query,
-            headers: &headers,
-            body: self.body.as_bytes(),
-        };
+        let request = SignedRequest { method: self.method, path, query, headers: &headers, body: self.body.as_bytes() };
         check_signature(&request, &parse(&request)?, self.secret)
     }
 }
@@ -73,35 +64,17 @@ const VANILLA: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d7
 fn the_get_requests_of_awss_test_suite_verify() {
     for (target, signature) in [
         ("/", VANILLA),
-        (
-            "/?Param2=value2&Param1=value1",
-            "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
-        ),
-        (
-            "/?Param1=value1",
-            "a67d582fa61cc504c4bae71f336f98b97f1ea3c7a6bfe1b6e45aec72011b9aeb",
-        ),
-        (
-            "/?ሴ=bar",
-            "2cdec8eed098649ff3a119c94853b13c643bcf08f8b0a1d91e12c9027818dd04",
-        ),
+        ("/?Param2=value2&Param1=value1", "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"),
+        ("/?Param1=value1", "a67d582fa61cc504c4bae71f336f98b97f1ea3c7a6bfe1b6e45aec72011b9aeb"),
+        ("/?ሴ=bar", "2cdec8eed098649ff3a119c94853b13c643bcf08f8b0a1d91e12c9027818dd04"),
         ("/ሴ", "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"),
         ("/./", VANILLA),
         ("//", VANILLA),
         ("/example/..", VANILLA),
         ("/example1/example2/../..", VANILLA),
-        (
-            "//example//",
-            "9a624bd73a37c9a373b5312afbebe7a714a789de108f0bdfe846570885f57e84",
-        ),
-        (
-            "/./example",
-            "ef75d96142cf21edca26f06005da7988e4f8dc83a165a80865db7089db637ec5",
-        ),
-        (
-            "/example space/",
-            "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741",
-        ),
+        ("//example//", "9a624bd73a37c9a373b5312afbebe7a714a789de108f0bdfe846570885f57e84"),
+        ("/./example", "ef75d96142cf21edca26f06005da7988e4f8dc83a165a80865db7089db637ec5"),
+        ("/example space/", "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"),
         (
             "/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
             "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f",
@@ -115,24 +88,11 @@ fn the_get_requests_of_awss_test_suite_verify() {
 #[test]
 fn the_header_and_post_requests_of_awss_test_suite_verify() {
     let trim = [HOST, ("My-Header1", " value1"), ("My-Header2", " \"a   b   c\""), DATE];
-    let duplicate = [
-        HOST,
-        ("My-Header1", "value2"),
-        ("My-Header1", "value2"),
-        ("My-Header1", "value1"),
-        DATE,
-    ];
+    let duplicate = [HOST, ("My-Header1", "value2"), ("My-Header1", "value2"), ("My-Header1", "value1"), DATE];
     let form = [("Content-Type", "application/x-www-form-urlencoded"), HOST, DATE];
     let both = "host;my-header1;my-header2;x-amz-date";
     for example in [
-        suite(
-            "GET",
-            "/",
-            &trim,
-            both,
-            "",
-            "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736",
-        ),
+        suite("GET", "/", &trim, both, "", "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"),
         suite(
             "GET",
             "/",
@@ -164,11 +124,8 @@ fn the_header_and_post_requests_of_awss_test_suite_verify() {
 
 #[test]
 fn the_example_of_the_iam_documentation_verifies() {
-    let headers = [
-        ("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),
-        ("Host", "iam.amazonaws.com"),
-        DATE,
-    ];
+    let headers =
+        [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"), ("Host", "iam.amazonaws.com"), DATE];
     let example = Example {
         scope: "AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request",
         ..suite(
@@ -186,28 +143,19 @@ fn the_example_of_the_iam_documentation_verifies() {
 const S3_SCOPE: &str = "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request";
 const S3_HOST: (&str, &str) = ("Host", "examplebucket.s3.amazonaws.com");
 const S3_DATE: (&str, &str) = ("x-amz-date", "20130524T000000Z");
-const EMPTY: (&str, &str) = (
-    "x-amz-content-sha256",
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-);
+const EMPTY: (&str, &str) =
+    ("x-amz-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 
 #[test]
 fn the_examples_of_the_s3_documentation_verify() {
-    let s3 = |example| Example {
-        secret: S3_SECRET,
-        scope: S3_SCOPE,
-        ..example
-    };
+    let s3 = |example| Example { secret: S3_SECRET, scope: S3_SCOPE, ..example };
     let range = [S3_HOST, ("Range", "bytes=0-9"), EMPTY, S3_DATE];
     let put = [
         S3_HOST,
         ("Date", "Fri, 24 May 2013 00:00:00 GMT"),
         S3_DATE,
         ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
-        (
-            "x-amz-content-sha256",
-            "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
-        ),
+        ("x-amz-content-sha256", "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"),
     ];
     let plain = [S3_HOST, EMPTY, S3_DATE];
     let signed = "host;x-amz-content-sha256;x-amz-date";
@@ -260,53 +208,19 @@ fn any_change_to_a_signed_request_breaks_its_signature() {
     let other_host = [("Host", "example.amazonaws.org"), DATE];
     let other_time = [HOST, ("X-Amz-Date", "20150830T123601Z")];
     for changed in [
-        Example {
-            secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEy",
-            ..good()
-        },
+        Example { secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEy", ..good() },
         Example { secret: "", ..good() },
-        Example {
-            method: "PUT",
-            ..good()
-        },
-        Example {
-            target: "/?",
-            body: "x",
-            ..good()
-        },
+        Example { method: "PUT", ..good() },
+        Example { target: "/?", body: "x", ..good() },
         Example { target: "/x", ..good() },
-        Example {
-            target: "/?x",
-            ..good()
-        },
-        Example {
-            headers: &other_host,
-            ..good()
-        },
-        Example {
-            headers: &other_time,
-            ..good()
-        },
-        Example {
-            scope: "AKIDEXAMPLE/20150831/us-east-1/service/aws4_request",
-            ..good()
-        },
-        Example {
-            scope: "AKIDEXAMPLE/20150830/us-east-2/service/aws4_request",
-            ..good()
-        },
-        Example {
-            scope: "AKIDEXAMPLE/20150830/us-east-1/sts/aws4_request",
-            ..good()
-        },
-        Example {
-            signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf30",
-            ..good()
-        },
-        Example {
-            signature: "5fa0",
-            ..good()
-        },
+        Example { target: "/?x", ..good() },
+        Example { headers: &other_host, ..good() },
+        Example { headers: &other_time, ..good() },
+        Example { scope: "AKIDEXAMPLE/20150831/us-east-1/service/aws4_request", ..good() },
+        Example { scope: "AKIDEXAMPLE/20150830/us-east-2/service/aws4_request", ..good() },
+        Example { scope: "AKIDEXAMPLE/20150830/us-east-1/sts/aws4_request", ..good() },
+        Example { signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf30", ..good() },
+        Example { signature: "5fa0", ..good() },
     ] {
         assert_eq!(changed.check().unwrap_err().code, "SignatureDoesNotMatch");
     }
@@ -318,29 +232,14 @@ fn the_host_and_the_date_must_be_under_the_signature() {
     assert!(no_host.message.contains("'Host'"), "{}", no_host.message);
     let no_date = suite("GET", "/", PLAIN, "host", "", VANILLA).check().unwrap_err();
     assert!(no_date.message.contains("x-amz-date"), "{}", no_date.message);
-    let absent = suite("GET", "/", PLAIN, "host;x-amz-date;x-other", "", VANILLA)
-        .check()
-        .unwrap_err();
+    let absent = suite("GET", "/", PLAIN, "host;x-amz-date;x-other", "", VANILLA).check().unwrap_err();
     assert!(absent.message.contains("x-other"), "{}", absent.message);
 }
 
 #[test]
 fn a_body_that_is_not_what_an_s3_header_says_is_refused() {
     let headers = [S3_HOST, EMPTY, S3_DATE];
-    let example = suite(
-        "PUT",
-        "/k",
-        &headers,
-        "host;x-amz-content-sha256;x-amz-date",
-        "body",
-        VANILLA,
-    );
-    let error = Example {
-        secret: S3_SECRET,
-        scope: S3_SCOPE,
-        ..example
-    }
-    .check()
-    .unwrap_err();
+    let example = suite("PUT", "/k", &headers, "host;x-amz-content-sha256;x-amz-date", "body", VANILLA);
+    let error = Example { secret: S3_SECRET, scope: S3_SCOPE, ..example }.check().unwrap_err();
     assert_eq!(error.code, "XAmzContentSHA256Mismatch");
 }
