@@ -59,8 +59,11 @@ fn a_signed_call_inside_is_the_assumed_role(mode: Mode) {
 
 fn whoami_inside_and_outside_agree(mode: Mode) {
     let scene = Scene::new(mode);
-    let program = scene.machine.program().display().to_string();
-    let inside = scene.run(&[], &[&program, "whoami", "--json"]).run().says();
+    let (program, prefix) = (scene.machine.program(), scene.machine.prefix());
+    let (program, prefix) = (program.display().to_string(), prefix.display().to_string());
+    // An ordinary user's installation lies in a place that no sandbox shows by itself.
+    let shown: &[&str] = if scene.machine.is_private() { &[] } else { &["--ro", &prefix] };
+    let inside = scene.run(shown, &[&program, "whoami", "--json"]).run().says();
     let outside = scene.agent_aws(&["whoami", "--json"]).args(&scene.identity()).run().says();
     let identity = match mode {
         Mode::Setuid => "\"incident\"",

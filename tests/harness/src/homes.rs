@@ -1,40 +1,63 @@
 //! An ordinary user's trials use the real home directory: the one of the user database. What they make there goes again.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
 use crate::users::User;
 
-/// Where `agent-aws` keeps the homes of agents, below a home, and the one of the trials' identity.
-const HOMES: &str = ".local/share/agent-aws/homes";
-const OURS: &str = "standard/own%3adev";
+/// Where `agent-aws` keeps what is the caller's, below a home.
+const OURS: &str = ".local/share/agent-aws";
 
-/// Removes the agent's home of the trials when it goes, unless it was there before.
+/// When it goes, so do the homes of agents that were not there before and hold no file, and what is then empty above
+/// them. A file is never removed: it might be of a session that is not ours.
 #[derive(Debug)]
-pub struct Homes(Option<PathBuf>);
+pub struct Homes {
+    place: PathBuf,
+    before: Vec<PathBuf>,
+}
 
 impl Homes {
     /// Looks at what is there now. In a private world there is nothing to be done.
-    pub fn watch() -> Self {
+    pub fn watch() -> Option<Self> {
         if Uid::effective().is_root() {
-            return Self(None);
+            return None;
         }
-        let home = User::ourselves().home.join(HOMES).join(OURS);
-        Self(Some(home).filter(|home| !home.exists()))
+        let place = User::ourselves().home.join(OURS);
+        let before = homes(&place);
+        Some(Self { place, before })
     }
+}
+
+/// `homes/SANDBOX/IDENTITY` below `place`.
+fn homes(place: &Path) -> Vec<PathBuf> {
+    entries(&place.join("homes")).iter().flat_map(|sandbox| entries(sandbox)).collect()
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+/// Removes directories from the leaves up; one that holds anything else stays.
+fn remove_empty(directory: &Path) {
+    for below in entries(directory) {
+        if below.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            remove_empty(&below);
+        }
+    }
+    let _ = fs::remove_dir(directory);
 }
 
 impl Drop for Homes {
     fn drop(&mut self) {
-        let Some(home) = &self.0 else { return };
-        let _ = fs::remove_dir_all(home);
-        // And the directories above it, if they are empty and so were ours too.
-        for above in home.ancestors().skip(1).take(4) {
-            if fs::remove_dir(above).is_err() {
-                return;
+        for home in homes(&self.place) {
+            if !self.before.contains(&home) {
+                remove_empty(&home);
             }
+        }
+        if homes(&self.place).is_empty() {
+            remove_empty(&self.place);
         }
     }
 }
