@@ -55,6 +55,11 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(words).stdin(Stdio::null());
+    // What `cargo run` says of this program is not about what we build: build scripts that watch it would run again.
+    let about_us = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| about_us(name)) {
+        cargo.env_remove(name);
+    }
     cargo
 }
 

@@ -96,13 +96,20 @@ impl Run<'_> {
 /// for ever. `env` of coreutils can undo it.
 fn with_default_signals(command: &Command) -> Command {
     let reset = ["--default-signal"];
-    if shell::ask(Command::new("env").args(reset).arg("true")).is_err() {
+    let mut wrapped = if shell::ask(Command::new("env").args(reset).arg("true")).is_ok() {
+        let mut env = Command::new("env");
+        env.args(reset).arg(command.get_program());
+        env
+    } else {
         println!("env(1) here cannot reset signals: run the tests in the foreground");
-        let mut same = Command::new(command.get_program());
-        same.args(command.get_args());
-        return same;
+        Command::new(command.get_program())
+    };
+    wrapped.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
     }
-    let mut env = Command::new("env");
-    env.args(reset).arg(command.get_program()).args(command.get_args());
-    env
+    wrapped
 }
