@@ -87,6 +87,12 @@ pub(crate) struct Run {
     /// One more readable path
     #[arg(long, value_name = "PATH")]
     pub(crate) ro: Vec<PathBuf>,
+    /// Row of the project that shall be writable although other programs trust it, such as .git/config
+    #[arg(long, value_name = "ROW")]
+    pub(crate) lift: Vec<String>,
+    /// Which home of the agent: agents that run side by side may have one each [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) home: Option<String>,
     /// Variable for the agent: your value of it, or the one given
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<OsString>,

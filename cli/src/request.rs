@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use agent_aws_protocol::{Bytes, OwnSource, RunRequest};
+use agent_aws_protocol::{Bytes, OwnSource, RunRequest, Showing, Shown};
 
 use crate::args::Run;
 use crate::failure::Failure;
@@ -38,7 +38,10 @@ pub(crate) fn build(run: &Run) -> Result<RunRequest, Failure> {
         project: bytes(project),
         directory: bytes(directory),
         rw: rw.into_iter().map(bytes).collect(),
-        ro: ro.into_iter().map(bytes).collect(),
+        ro: ro.into_iter().map(|path| Shown { path: bytes(path), why: Showing::Asked }).collect(),
+        repository: Bytes::new(),
+        lift: run.lift.clone(),
+        home: run.home.clone(),
         region,
         environment: environment::for_agent(&run.env, &lookup)?,
         own: OwnSource { environment: own },

@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
-use agent_aws_protocol::{ChannelError, CliToHelper, Exit, HelperToCli, Request, RunRequest, Started};
+use agent_aws_protocol::{ChannelError, CliToHelper, Exit, HelperToCli, Preparation, Request, RunRequest, Started};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::explain::explain;
 use crate::failure::Failure;
 use crate::helper::{Helper, unexpected};
+use crate::prepare::{self, Prepared};
 use crate::say;
 use crate::signals::Signals;
 use crate::terminal::{OnStop, Terminal, decide, key_that_ended};
@@ -41,6 +43,8 @@ pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) 
         pending: Vec::new(),
         notices: Vec::new(),
         started: None,
+        plan: Vec::new(),
+        prepared: None,
         quiet: keep_output,
     };
     session.helper.ask(Request::Run(Box::new(request)))?;
@@ -71,6 +75,10 @@ struct Session {
     /// Notices that came while it had the terminal.
     notices: Vec<String>,
     started: Option<Started>,
+    /// The pieces of a plan that is only to be shown.
+    plan: Vec<u8>,
+    /// What was made ready for the session, kept as long as it runs.
+    prepared: Option<Prepared>,
     /// Say nothing of what goes well.
     quiet: bool,
 }
@@ -161,7 +169,12 @@ impl Session {
     fn on_message(&mut self, message: HelperToCli) -> Result<Option<Exit>, Failure> {
         match message {
             HelperToCli::Ended(exit) => return Ok(Some(exit)),
-            HelperToCli::Done => return Ok(Some(Exit::Code(0))),
+            HelperToCli::Done => {
+                self.show_plan()?;
+                return Ok(Some(Exit::Code(0)));
+            }
+            HelperToCli::Plan(piece) => self.plan.extend(piece),
+            HelperToCli::Prepare(preparation) => self.on_prepare(&preparation)?,
             HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
             HelperToCli::Text(text) => say::out(&say::escaped_block(&text))?,
             HelperToCli::Notice(text) => self.on_notice(text),
@@ -171,6 +184,23 @@ impl Session {
             other @ (HelperToCli::Identities(_) | HelperToCli::Sessions(_)) => return Err(unexpected(&other)),
         }
         Ok(None)
+    }
+
+    fn on_prepare(&mut self, preparation: &Preparation) -> Result<(), Failure> {
+        let prepared = prepare::perform(preparation)?;
+        self.send(&CliToHelper::Prepared { hide: prepared.hide.clone() })?;
+        self.prepared = Some(prepared);
+        Ok(())
+    }
+
+    fn show_plan(&mut self) -> Result<(), Failure> {
+        if self.plan.is_empty() {
+            return Ok(());
+        }
+        let plan = postcard::from_bytes(&self.plan);
+        let plan = plan
+            .map_err(|e| Failure::Other(format!("the plan cannot be read: {e}"), Some("reinstall agent-aws".into())))?;
+        say::out(&explain(&plan))
     }
 
     fn on_notice(&mut self, text: String) {

@@ -96,7 +96,7 @@ fn run(channel: Channel, command: Vec<OsString>) {
             CliToHelper::Signal(signal) => {
                 let _ = kill_process_group(group, Signal::from_named_raw(signal).unwrap());
             }
-            CliToHelper::Request(_) => std::process::exit(99),
+            CliToHelper::Request(_) | CliToHelper::Prepared { .. } => std::process::exit(99),
         }
     }
     let _ = kill_process_group(group, Signal::KILL);

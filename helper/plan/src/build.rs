@@ -1,19 +1,20 @@
 //! From what policy grants and the caller wishes to the plan.
 
-use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use agent_aws_policy::Network;
+use agent_aws_policy::{Home, Limits, Network};
+use serde::{Deserialize, Serialize};
 
-use crate::environment::{self, EnvError, OURS};
+use crate::bounds::{PlanError, REPOSITORY, check_readable, check_writable, never_writable, plain};
+use crate::environment::{self, OURS};
 use crate::generated;
-use crate::intent::{Access, Caller, Intent, MountPoint, Opener, Origin, Plan, Source, SourceId, Variable, What};
+use crate::intent::{Access, Caller, Intent, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, Variable, What};
 use crate::tables::{self, Row};
 
 const MIB: u64 = 1024 * 1024;
 
 /// What policy gives, after narrowing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Session id.
     pub session: String,
@@ -31,8 +32,20 @@ pub struct Grant {
     pub sandbox: String,
     /// Its network.
     pub network: Network,
+    /// What it has as home.
+    pub home: Home,
+    /// Whether homes may be shared between identities.
+    pub share_homes: bool,
     /// Whether user namespaces are admitted.
     pub nesting: bool,
+    /// Whether the agent may trace its own processes.
+    pub debug: bool,
+    /// What it may use up.
+    pub limits: Limits,
+    /// Rows of the project that the caller may ask to be writable.
+    pub may_lift: Vec<String>,
+    /// What of the host is not there, absolute.
+    pub hide: Vec<PathBuf>,
     /// Waived kernel features, by name.
     pub waived: Vec<String>,
     /// Bounds of the project and of `--rw`, absolute.
@@ -48,8 +61,14 @@ pub struct Wish {
     pub directory: PathBuf,
     /// More writable paths.
     pub rw: Vec<PathBuf>,
-    /// More readable paths.
-    pub ro: Vec<PathBuf>,
+    /// More readable paths, and who asked: [`Origin::Caller`], or [`Origin::Tool`] for what need not be there.
+    pub ro: Vec<(PathBuf, Origin)>,
+    /// The git directory that a worktree shares with its repository; empty for none.
+    pub repository: PathBuf,
+    /// Rows of the project that shall be writable.
+    pub lift: Vec<String>,
+    /// Name of the agent's home.
+    pub home: Option<String>,
     /// Variables.
     pub environment: Vec<Variable>,
     /// The command.
@@ -60,54 +79,21 @@ pub struct Wish {
     pub door: i32,
 }
 
-/// Why there is no plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PlanError {
-    /// Not absolute, or with `.`, `..` or a NUL in it.
-    NotPlain(&'static str, PathBuf),
-    /// May never be writable or a project.
-    Never(&'static str, PathBuf, &'static str),
-    /// A home, or a directory that contains the caller's.
-    Home(&'static str, PathBuf),
-    /// Equal to, containing or inside a secret store.
-    Secret(&'static str, PathBuf, PathBuf),
-    /// Outside `rw-paths` of the sandbox.
-    OutOfBounds(&'static str, PathBuf, String),
-    /// The same path is asked for twice.
-    Twice(PathBuf),
-    /// A variable.
-    Variable(EnvError),
-}
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |p: &PathBuf| p.display().to_string().escape_debug().to_string();
-        match self {
-            Self::NotPlain(what, p) => write!(f, "{what} `{}` is no absolute path without `.` and `..`", show(p)),
-            Self::Never(what, p, why) => write!(f, "{what} `{}` is refused: {why}", show(p)),
-            Self::Home(what, p) => {
-                write!(f, "{what} `{}` is a home directory or contains one: choose a directory inside it", show(p))
-            }
-            Self::Secret(what, p, store) => {
-                write!(f, "{what} `{}` is, contains or lies inside the secret store `{}`", show(p), show(store))
-            }
-            Self::OutOfBounds(what, p, bounds) => {
-                write!(f, "{what} `{}` is outside what the sandbox lets you write ({bounds})", show(p))
-            }
-            Self::Twice(p) => write!(f, "`{}` is asked for twice", show(p)),
-            Self::Variable(e) => e.fmt(f),
-        }
-    }
-}
-
 /// The agent's home for a caller, sandbox and identity, on the host. One identity's agent must not find what another
-/// identity's agent planted, so there is one home for each.
-pub fn home_of(caller: &Caller, sandbox: &str, identity: &str) -> PathBuf {
-    let name = |text: &str| -> String {
+/// identity's agent planted, so there is one for each, unless policy lets them be shared.
+pub fn home_of(caller: &Caller, grant: &Grant, name: Option<&str>) -> Result<PathBuf, PlanError> {
+    let written = |text: &str| -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         text.chars().map(|c| if plain(c) { c.to_string() } else { format!("%{:x}", u32::from(c)) }).collect()
     };
-    caller.home.join(".local/share/agent-aws/homes").join(name(sandbox)).join(name(identity))
+    let name = name.unwrap_or("default");
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(good) {
+        return Err(PlanError::HomeName(name.into()));
+    }
+    let homes = caller.home.join(".local/share/agent-aws/homes").join(written(&grant.sandbox));
+    let whose = if grant.share_homes { "@shared".into() } else { written(&grant.identity) };
+    Ok(homes.join(whose).join(name))
 }
 
 /// Makes the plan, or says why there is none. Touches nothing.
@@ -117,25 +103,52 @@ pub fn plan(caller: Caller, grant: Grant, wish: &Wish) -> Result<Plan, PlanError
     draft.system();
     draft.private(&caller, wish);
     draft.ours(&grant);
-    let home = draft.source(home_of(&caller, &grant.sandbox, &grant.identity), Opener::Caller, true);
-    if let Some(source) = draft.sources.get_mut(home.0) {
-        source.create = true;
-    }
-    draft.intent(&caller.home, What::Bind(home), Access::Write, "the agent's own home, kept", Origin::Sandbox);
+    let home = draft.home(&caller, &grant, wish)?;
     draft.wished(&caller, &grant, wish)?;
-    draft.intents.sort_by_key(|i| i.path.components().count());
-    let mount_points = draft.mount_points(home, &caller.home);
-    Ok(Plan {
+    draft.hidden(&grant);
+    let mut plan = Plan {
         directory: draft.directory(wish, &caller.home),
+        mount_points: if grant.home == Home::Agent { draft.mount_points(&caller.home) } else { vec![] },
         sources: draft.sources,
         intents: draft.intents,
-        mount_points,
+        home,
         environment,
         command: wish.command.clone(),
         project: wish.project.clone(),
         caller,
         grant,
-    })
+    };
+    plan.sort();
+    Ok(plan)
+}
+
+impl Plan {
+    /// Parents before children.
+    fn sort(&mut self) {
+        self.intents.sort_by_key(|i| i.path.components().count());
+    }
+
+    /// Hides more of the caller's own home than the table does: what the CLI found in it.
+    pub fn hide(&mut self, paths: Vec<PathBuf>) -> Result<(), PlanError> {
+        let masked =
+            |all: &[Intent], path: &Path| all.iter().any(|i| i.access == Access::Hidden && path.starts_with(&i.path));
+        for path in paths {
+            plain(&"to be hidden".into(), &path)?;
+            if self.grant.home != Home::Agent && path.starts_with(&self.caller.home) && !masked(&self.intents, &path) {
+                self.sources.push(Source {
+                    path: path.clone(),
+                    opener: Opener::Caller,
+                    required: false,
+                    keep_link: true,
+                });
+                let what = What::Mask(SourceId(self.sources.len() - 1));
+                let (reason, origin) = ("a socket, a FIFO or another name of a secret store".into(), Origin::Sandbox);
+                self.intents.push(Intent { path, what, access: Access::Hidden, reason, origin });
+            }
+        }
+        self.sort();
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -147,16 +160,54 @@ struct Draft {
 impl Draft {
     fn source(&mut self, path: PathBuf, opener: Opener, required: bool) -> SourceId {
         let keep_link = opener == Opener::Root;
-        self.sources.push(Source { path, opener, required, create: false, keep_link });
+        self.sources.push(Source { path, opener, required, keep_link });
         SourceId(self.sources.len() - 1)
     }
 
-    fn intent(&mut self, path: &Path, what: What, access: Access, reason: &'static str, origin: Origin) {
-        self.intents.push(Intent { path: path.to_path_buf(), what, access, reason, origin });
+    fn intent(&mut self, path: &Path, what: What, access: Access, reason: impl Into<Text>, origin: Origin) {
+        self.intents.push(Intent { path: path.to_path_buf(), what, access, reason: reason.into(), origin });
     }
 
     fn row(&mut self, path: &str, what: What, access: Access, reason: &'static str) {
-        self.intent(Path::new(path), what, access, reason, Origin::Table("private"));
+        self.intent(Path::new(path), what, access, reason, Origin::Table("private".into()));
+    }
+
+    /// What stands at the caller's home path; returns where it is on the host.
+    fn home(&mut self, caller: &Caller, grant: &Grant, wish: &Wish) -> Result<PathBuf, PlanError> {
+        let (at, access, reason) = match grant.home {
+            Home::Agent => (home_of(caller, grant, wish.home.as_deref())?, Access::Write, "the agent's own home, kept"),
+            Home::RealReadOnly => (caller.home.clone(), Access::Read, "your home, without its secret stores"),
+            Home::Real => (caller.home.clone(), Access::Write, "your home, without its secret stores"),
+        };
+        let id = self.source(at.clone(), Opener::Caller, true);
+        self.intent(&caller.home, What::Bind(id), access, reason, Origin::Sandbox);
+        if grant.home != Home::Agent {
+            if let Some(why) = never_writable(&caller.home) {
+                return Err(PlanError::Never("your home as the agent's".into(), caller.home.clone(), why));
+            }
+            for row in tables::SECRET_STORES.rows() {
+                let path = caller.home.join(row.path);
+                let id = self.optional(&path);
+                self.intent(&path, What::Mask(id), Access::Hidden, row.reason, Origin::Table("secret-stores".into()));
+            }
+        }
+        Ok(at)
+    }
+
+    /// What policy hides, where a tree of the host shows it.
+    fn hidden(&mut self, grant: &Grant) {
+        for path in &grant.hide {
+            let cover = self.intents.iter().filter(|i| path.starts_with(&i.path));
+            let cover = cover.max_by_key(|i| i.path.components().count()).map(|i| &i.what);
+            let source = match cover {
+                Some(What::Bind(id)) => self.sources.get(id.0),
+                _ => None,
+            };
+            if let Some(opener) = source.filter(|s| path.starts_with(&s.path)).map(|s| s.opener) {
+                let id = self.source(path.clone(), opener, false);
+                self.intent(path, What::Mask(id), Access::Hidden, "policy hides it", Origin::Sandbox);
+            }
+        }
     }
 
     /// What of the host's system is shown.
@@ -180,7 +231,7 @@ impl Draft {
     }
 
     fn table(&mut self, row: &Row, what: What, access: Access, table: &'static str) {
-        self.intent(Path::new(row.path), what, access, row.reason, Origin::Table(table));
+        self.intent(Path::new(row.path), what, access, row.reason, Origin::Table(table.into()));
     }
 
     /// What is the sandbox's own and ends with it.
@@ -196,10 +247,10 @@ impl Draft {
         self.row("/var/run", What::Link { to: "/run".into() }, Access::Read, "where programs look for it");
         let runtime = PathBuf::from(format!("/run/user/{}", caller.uid));
         let owned = What::Memory { size: 256 * MIB, mode: 0o700, owned: true };
-        self.intent(&runtime, owned, Access::Write, "private runtime directory", Origin::Table("private"));
+        self.intent(&runtime, owned, Access::Write, "private runtime directory", Origin::Table("private".into()));
         if let Some((path, content)) = &wish.resolver {
             let file = What::File { content: content.clone() };
-            self.intent(path, file, Access::Read, "name servers", Origin::Table("private"));
+            self.intent(path, file, Access::Read, "name servers", Origin::Table("private".into()));
         }
     }
 
@@ -209,7 +260,7 @@ impl Draft {
         let under = |name: &str| PathBuf::from(OURS).join(name);
         let memory = What::Memory { size: MIB, mode: 0o755, owned: false };
         self.row(OURS, memory, Access::Read, "the doors to credentials");
-        let ours = || Origin::Table("ours");
+        let ours = || Origin::Table("ours".into());
         let tool = under("agent-aws-credentials");
         self.intent(&tool, What::Bind(client), Access::Read, "client for credential_process", ours());
         let init = self.source("agent-aws-init".into(), Opener::Ours, true);
@@ -223,21 +274,40 @@ impl Draft {
 
     /// What the caller asked for, held against every bound that needs no look at the disk.
     fn wished(&mut self, caller: &Caller, grant: &Grant, wish: &Wish) -> Result<(), PlanError> {
+        for row in &wish.lift {
+            let allowed = grant.may_lift.iter().any(|m| m == "*" || m == row);
+            if tables::PROJECT_TRUSTED.rows().all(|known| known.path != row) {
+                return Err(PlanError::Lift(row.clone(), "no protected row has this name (--explain lists them)"));
+            } else if !allowed {
+                return Err(PlanError::Lift(row.clone(), "policy does not let you (`may-lift` of the sandbox)"));
+            }
+        }
         if !wish.project.as_os_str().is_empty() {
-            check_writable("the project", &wish.project, caller, grant)?;
-            self.project(&wish.project);
+            check_writable(&"the project".into(), &wish.project, caller, grant)?;
+            self.project(&wish.project, "", Origin::Project, &wish.lift);
+        }
+        if !wish.repository.as_os_str().is_empty() {
+            check_writable(&REPOSITORY, &wish.repository, caller, grant)?;
+            self.project(&wish.repository, ".git", Origin::Repository, &wish.lift);
         }
         for path in &wish.rw {
-            check_writable("--rw", path, caller, grant)?;
-            let id = self.source(path.clone(), Opener::Caller, true);
+            check_writable(&"--rw".into(), path, caller, grant)?;
             self.once(path)?;
-            self.intent(path, What::Bind(id), Access::Write, "asked for", Origin::Caller("--rw"));
+            self.project(path, "", Origin::Caller("--rw".into()), &wish.lift);
         }
-        for path in &wish.ro {
-            check_readable("--ro", path, caller)?;
-            let id = self.source(path.clone(), Opener::Caller, true);
+        for (path, origin) in &wish.ro {
+            let (what, optional) = match origin {
+                Origin::Tool(_) if grant.home != Home::Agent => continue,
+                Origin::Tool(what) => (what, true),
+                _ => (&"--ro".into(), false),
+            };
+            check_readable(what, path, caller, grant)?;
+            if optional && self.once(path).is_err() {
+                continue;
+            }
             self.once(path)?;
-            self.intent(path, What::Bind(id), Access::Read, "asked for", Origin::Caller("--ro"));
+            let id = self.source(path.clone(), Opener::Caller, !optional);
+            self.intent(path, What::Bind(id), Access::Read, "asked for", origin.clone());
         }
         Ok(())
     }
@@ -249,27 +319,30 @@ impl Draft {
         }
     }
 
-    /// The project, and read-only within it what other programs execute or trust. Each directory on the way to such
-    /// a row is bound onto itself, so that renaming it away is EBUSY.
-    fn project(&mut self, project: &Path) {
-        let id = self.source(project.into(), Opener::Caller, true);
-        self.intent(project, What::Bind(id), Access::Write, "the project", Origin::Project);
+    /// A writable tree, and read-only within it what other programs execute or trust. Each directory on the way to such
+    /// a row is bound onto itself, so that renaming it away is EBUSY. `top` is where in a project the tree belongs.
+    fn project(&mut self, tree: &Path, top: &str, origin: Origin, lift: &[String]) {
+        let id = self.source(tree.into(), Opener::Caller, true);
+        let reason = if matches!(origin, Origin::Caller(_)) { "asked for" } else { "the project" };
+        self.intent(tree, What::Bind(id), Access::Write, reason, origin);
+        let table = || Origin::Table("project".into());
         let mut pinned: Vec<PathBuf> = Vec::new();
-        for row in tables::PROJECT_TRUSTED.rows() {
-            let mut way: Vec<&Path> = Path::new(row.path).ancestors().skip(1).collect();
+        for row in tables::PROJECT_TRUSTED.rows().filter(|row| lift.iter().all(|l| l != row.path)) {
+            let Ok(below) = Path::new(row.path).strip_prefix(top) else { continue };
+            let mut way: Vec<&Path> = below.ancestors().skip(1).collect();
             way.retain(|p| !p.as_os_str().is_empty());
             for ancestor in way.into_iter().rev() {
-                let path = project.join(ancestor);
+                let path = tree.join(ancestor);
                 if !pinned.contains(&path) {
                     let id = self.optional(&path);
                     let reason = "pinned, so that it cannot be renamed away";
-                    self.intent(&path, What::Bind(id), Access::Write, reason, Origin::Table("project"));
+                    self.intent(&path, What::Bind(id), Access::Write, reason, table());
                     pinned.push(path);
                 }
             }
-            let path = project.join(row.path);
+            let path = tree.join(below);
             let id = self.optional(&path);
-            self.intent(&path, What::Bind(id), Access::Read, row.reason, Origin::Table("project"));
+            self.intent(&path, What::Bind(id), Access::Read, row.reason, table());
         }
     }
 
@@ -282,14 +355,14 @@ impl Draft {
     }
 
     /// What is mounted below the agent's home needs something to be mounted on there.
-    fn mount_points(&self, home: SourceId, at: &Path) -> Vec<MountPoint> {
+    fn mount_points(&self, at: &Path) -> Vec<MountPoint> {
         let covered = |path: &Path| {
             let cover = self.intents.iter().filter(|i| path != i.path && path.starts_with(&i.path));
             cover.max_by_key(|i| i.path.components().count()).is_some_and(|i| i.path == at)
         };
         let below = |i: &Intent| match (&i.what, i.path.strip_prefix(at)) {
             (What::Bind(source), Ok(below)) if !below.as_os_str().is_empty() && covered(&i.path) => {
-                Some(MountPoint { home, below: below.into(), source: *source })
+                Some(MountPoint { below: below.into(), source: self.sources.get(source.0)?.path.clone() })
             }
             _ => None,
         };
@@ -299,78 +372,14 @@ impl Draft {
     /// The caller's working directory where the sandbox shows it, else the project, else the agent's home.
     fn directory(&self, wish: &Wish, home: &Path) -> PathBuf {
         let shown = |i: &Intent| {
-            let host = matches!(i.origin, Origin::Project | Origin::Caller(_) | Origin::Table("system"));
+            let host =
+                matches!(&i.origin, Origin::Project | Origin::Caller(_)) || i.origin == Origin::Table("system".into());
             host && matches!(i.what, What::Bind(_)) && wish.directory.starts_with(&i.path)
         };
         match self.intents.iter().any(shown) {
             true => wish.directory.clone(),
             false if wish.project.as_os_str().is_empty() => home.into(),
             false => wish.project.clone(),
-        }
-    }
-}
-
-fn plain(what: &'static str, path: &Path) -> Result<(), PlanError> {
-    use std::os::unix::ffi::OsStrExt;
-    let parts = path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
-    let bytes = path.as_os_str().as_bytes();
-    if !path.is_absolute() || !parts || bytes.contains(&0) || bytes.len() > 4000 {
-        return Err(PlanError::NotPlain(what, path.into()));
-    }
-    Ok(())
-}
-
-/// Everything about a writable path that can be said without looking at it. It is applied to the path as asked and,
-/// by whoever opened it, to the path that the kernel says it is.
-pub(crate) fn check_writable(what: &'static str, path: &Path, caller: &Caller, g: &Grant) -> Result<(), PlanError> {
-    plain(what, path)?;
-    let itself = tables::NEVER_WRITABLE.find(path.as_os_str().as_encoded_bytes());
-    let around = || tables::NEVER_INSIDE.rows().find(|row| path.starts_with(row.path));
-    if let Some(row) = itself.or_else(around) {
-        return Err(PlanError::Never(what, path.into(), row.reason));
-    }
-    check_secret(what, path, caller)?;
-    if !g.rw_paths.iter().any(|bound| path.starts_with(bound)) {
-        let bounds: Vec<String> = g.rw_paths.iter().map(|p| p.display().to_string()).collect();
-        return Err(PlanError::OutOfBounds(what, path.into(), bounds.join(", ")));
-    }
-    Ok(())
-}
-
-/// As [`check_writable`], for a path that is only shown.
-pub(crate) fn check_readable(what: &'static str, path: &Path, caller: &Caller) -> Result<(), PlanError> {
-    plain(what, path)?;
-    let replaced = ["/", "/sys", "/tmp", "/var"];
-    let inside = ["/proc", "/dev", "/run", "/etc/agent-aws", "/var/log/agent-aws"];
-    if replaced.iter().any(|p| path == Path::new(p)) || inside.iter().any(|p| path.starts_with(p)) {
-        return Err(PlanError::Never(what, path.into(), "the sandbox has its own, or hides it"));
-    }
-    check_secret(what, path, caller)
-}
-
-fn check_secret(what: &'static str, path: &Path, caller: &Caller) -> Result<(), PlanError> {
-    if caller.home.starts_with(path) {
-        return Err(PlanError::Home(what, path.into()));
-    }
-    for row in tables::SECRET_STORES.rows() {
-        let store = caller.home.join(row.path);
-        if store.starts_with(path) || path.starts_with(&store) {
-            return Err(PlanError::Secret(what, path.into(), store));
-        }
-    }
-    Ok(())
-}
-
-impl Plan {
-    /// Holds what the kernel says a source is (`real`) against the same bounds as the path that was asked for: a
-    /// symbolic link must not lead out of them.
-    pub fn check_real(&self, id: SourceId, real: &Path) -> Result<(), PlanError> {
-        let here = |i: &&Intent| matches!(i.what, What::Bind(s) if s == id);
-        match self.intents.iter().find(here).map(|i| (&i.origin, i.access)) {
-            Some((Origin::Project, _)) => check_writable("the project", real, &self.caller, &self.grant),
-            Some((Origin::Caller(option), Access::Write)) => check_writable(option, real, &self.caller, &self.grant),
-            Some((Origin::Caller(option), _)) => check_readable(option, real, &self.caller),
-            _ => Ok(()),
         }
     }
 }

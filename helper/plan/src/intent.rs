@@ -1,14 +1,20 @@
 //! What a plan consists of.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::build::Grant;
+
+/// Words for people: constants here, owned where a plan was read from a message.
+pub type Text = Cow<'static, str>;
 
 /// A variable: name and value.
 pub type Variable = (Vec<u8>, Vec<u8>);
 
 /// Who ran the CLI, by real uid, and what the user database says of that uid.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// Real uid.
     pub uid: u32,
@@ -23,7 +29,7 @@ pub struct Caller {
 }
 
 /// How the agent may access something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// Read and execute.
     Read,
@@ -34,24 +40,28 @@ pub enum Access {
 }
 
 /// Who asked for an intent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// A row of a data table of this crate.
-    Table(&'static str),
+    Table(Text),
     /// The sandbox of the policy.
     Sandbox,
     /// The caller's project.
     Project,
+    /// The repository of which the project is a worktree.
+    Repository,
     /// An option of the caller.
-    Caller(&'static str),
+    Caller(Text),
+    /// Something of the caller's that the CLI shows by itself: a toolchain, settings of the agent.
+    Tool(Text),
 }
 
 /// Index of a source in [`Plan::sources`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceId(pub usize);
 
 /// With whose rights a host path is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Opener {
     /// A constant path of the system.
     Root,
@@ -62,7 +72,7 @@ pub enum Opener {
 }
 
 /// Something of the host that the plan needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Absolute path on the host; for [`Opener::Ours`] the name beside the helper.
     pub path: PathBuf,
@@ -70,8 +80,6 @@ pub struct Source {
     pub opener: Opener,
     /// A missing optional source is left out of the sandbox; a missing required one is a refusal.
     pub required: bool,
-    /// Made (as the caller, mode 0700) if it is not there.
-    pub create: bool,
     /// Whether a last component that is a symbolic link is taken as the link (a system directory that became one).
     pub keep_link: bool,
 }
@@ -90,7 +98,7 @@ pub enum Kind {
 }
 
 /// What stands at a path of the sandbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     /// A host directory or file with everything mounted below it.
     Bind(SourceId),
@@ -124,7 +132,7 @@ pub enum What {
 }
 
 /// One row of the plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// Absolute path inside the sandbox.
     pub path: PathBuf,
@@ -133,24 +141,22 @@ pub struct Intent {
     /// How it may be accessed.
     pub access: Access,
     /// Why, in words.
-    pub reason: &'static str,
+    pub reason: Text,
     /// Who asked for it.
     pub origin: Origin,
 }
 
 /// A directory that must exist in the agent's home so that something can be mounted there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPoint {
-    /// The home.
-    pub home: SourceId,
     /// Path below it, without `..`.
     pub below: PathBuf,
-    /// What will be mounted there: a file needs a file to be mounted on.
-    pub source: SourceId,
+    /// What of the host will be mounted there: a file needs a file to be mounted on.
+    pub source: PathBuf,
 }
 
 /// The complete description of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// What policy gives.
     pub grant: Grant,
@@ -160,6 +166,8 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// What stands where; parents before children.
     pub intents: Vec<Intent>,
+    /// Where the home that the agent has is on the host.
+    pub home: PathBuf,
     /// Mount points to make in the agent's home.
     pub mount_points: Vec<MountPoint>,
     /// The agent's whole environment, in order.

@@ -4,15 +4,17 @@
 //! do it is the business of `sandbox` (Linux) and `seatbelt` (macOS), which lower the same plan.
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod build;
 mod environment;
 mod generated;
 mod intent;
-mod print;
 pub mod tables;
 
-pub use build::{Grant, PlanError, Wish, home_of, plan};
+pub use bounds::PlanError;
+pub use build::{Grant, Wish, home_of, plan};
 pub use environment::{EnvError, check_variable};
 pub use generated::json_escape;
-pub use intent::{Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Variable, What};
-pub use print::explain;
+pub use intent::{
+    Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, Variable, What,
+};

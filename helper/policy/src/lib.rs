@@ -32,7 +32,7 @@ pub use decide::{Ask, Decision, Denial, Granted, Offer, Offered, Wanted};
 pub use diagnostic::{Diagnostic, Position};
 pub use explain::{Explanation, RuleReport, Verdict};
 pub use model::{
-    Access, Attribution, BoundPath, Home, Identity, Network, RoleArn, Sandbox, Source, SourceKind, Waiver,
+    Access, Attribution, BoundPath, Home, Identity, Limits, Network, RoleArn, Sandbox, Source, SourceKind, Waiver,
 };
 pub use parse::{MAX_FILE_BYTES, MAX_FILES, SourceFile};
 pub use rule::{Group, GroupRef, IdentityPattern, Rule, RuleKind, Subject, UserRef};

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Position;
 
 /// Gives an enum of fixed words its list, its `as_str` and its `Display`.
@@ -82,15 +84,30 @@ pub enum Attribution {
 words!(Attribution { Full => "full", Name => "name" });
 
 /// What the agent finds as its home directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Home {
     /// A lasting one of its own.
     Agent,
+    /// The caller's, without its secret stores, and nothing in it can be changed.
+    RealReadOnly,
+    /// The caller's, without its secret stores.
+    Real,
 }
-words!(Home { Agent => "agent" });
+words!(Home { Agent => "agent", RealReadOnly => "real-read-only", Real => "real" });
+
+/// What a session may use up. `None` is not asked for: the default then, as far as the kernel can give it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Memory, in bytes.
+    pub memory: Option<u64>,
+    /// Open files of each process.
+    pub open_files: Option<u64>,
+}
 
 /// How much network a sandbox has. Orders from narrow to wide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Network {
     /// Only the credential door.
     None,
@@ -204,6 +221,16 @@ pub struct Sandbox {
     pub rw_paths: Vec<BoundPath>,
     /// Whether an agent may build sandboxes of its own inside (user namespaces).
     pub nesting: bool,
+    /// Whether an agent may trace its own processes.
+    pub debug: bool,
+    /// Whether one identity's agent may have a home that another identity's agent has too.
+    pub share_homes: bool,
+    /// Rows of the project's table that a caller may ask to be writable; `*` for all.
+    pub may_lift: Vec<String>,
+    /// What of the host is not there, beside the tables.
+    pub hide: Vec<BoundPath>,
+    /// What a session may use up.
+    pub limits: Limits,
     /// What may be missing.
     pub waive: Vec<Waiver>,
     /// Where it is defined.

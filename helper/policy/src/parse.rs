@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Problem, Report, Spot};
 use crate::read::{Document, Reader, plain, too_deep, word, wrong_type};
-use crate::{Access, Attribution, BoundPath, Home, Network, Policy, Source, SourceKind, Waiver};
+use crate::{Access, Attribution, BoundPath, Home, Limits, Network, Policy, Source, SourceKind, Waiver};
 use crate::{GroupRef, Identity, IdentityPattern, Rule, RuleKind, Sandbox, UserRef, check, syntax};
 
 /// A larger policy file is refused, unread.
@@ -226,14 +226,24 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
 }
 
 fn sandbox(name: String, it: &mut Reader<'_, '_, '_>) -> Sandbox {
-    it.only("home network allow-names rw-paths nesting waive");
+    it.only("home network allow-names rw-paths nesting debug share-homes may-lift hide pids memory open-files waive");
+    let limits = Limits {
+        pids: it.count("pids", 16..=4_194_304),
+        memory: it.text("memory", syntax::bytes),
+        open_files: it.count("open-files", 64..=1_048_576),
+    };
     Sandbox {
         name,
-        home: it.text("home", syntax::home).unwrap_or(Home::Agent),
+        home: it.word("home", Home::WORDS).unwrap_or(Home::Agent),
         network: it.word("network", Network::WORDS).unwrap_or(Network::Filtered),
         allow_names: it.texts("allow-names", syntax::allow_name).unwrap_or_else(|| vec!["*".to_owned()]),
         rw_paths: it.texts("rw-paths", syntax::bound_path).unwrap_or_else(|| vec![BoundPath::Home(PathBuf::new())]),
-        nesting: it.value("nesting", "true or false", |value| value.as_bool().map(Ok)).is_some_and(|(yes, _)| yes),
+        nesting: it.yes("nesting"),
+        debug: it.yes("debug"),
+        share_homes: it.yes("share-homes"),
+        may_lift: it.texts("may-lift", syntax::row).unwrap_or_default(),
+        hide: it.texts("hide", syntax::bound_path).unwrap_or_default(),
+        limits,
         waive: it.texts("waive", |text| word(text, Waiver::WORDS)).unwrap_or_default(),
         position: it.report.position(it.at),
     }

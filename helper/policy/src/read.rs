@@ -1,5 +1,7 @@
 //! Reads keys out of one table of a TOML document; every complaint carries its place.
 
+use std::ops::RangeInclusive;
+
 use toml::de::{DeTable, DeValue};
 use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 
@@ -116,6 +118,21 @@ impl<'r, 'a, 'd> Reader<'r, 'a, 'd> {
     /// One of a few words.
     pub(crate) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
         self.text(key, |text| word(text, words))
+    }
+
+    /// Whether a key says `true`.
+    pub(crate) fn yes(&mut self, key: &str) -> bool {
+        self.value(key, "true or false", |value| value.as_bool().map(Ok)).is_some_and(|(yes, _)| yes)
+    }
+
+    /// A whole number in `range`.
+    pub(crate) fn count(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let read = |value: &DeValue<'d>| {
+            let DeValue::Integer(number) = value else { return None };
+            let count = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n));
+            Some(count.ok_or_else(|| Problem::new(format!("`{key}` is from {} to {}", range.start(), range.end()))))
+        };
+        self.value(key, "a number", read).map(|(count, _)| count)
     }
 
     /// Complains if a key is not there.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::diagnostic::{Problem, quoted};
-use crate::{BoundPath, GroupRef, Home, IdentityPattern, RoleArn, UserRef};
+use crate::{BoundPath, GroupRef, IdentityPattern, RoleArn, UserRef};
 
 /// How short and how long an STS session may be (AWS's own limits for AssumeRole: 15 minutes and 12 hours).
 pub const DURATION_RANGE: RangeInclusive<Duration> = Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 60 * 60);
@@ -279,9 +279,18 @@ fn components(text: &str, below: &str) -> Checked<()> {
     Ok(())
 }
 
-/// The home of a sandbox; the two words of later versions are named as such.
-pub(crate) fn home(text: &str) -> Checked<Home> {
-    let what = if matches!(text, "real-read-only" | "real") { "a home of this version" } else { "a home" };
-    let hint = "this version has \"agent\" only";
-    Home::from_word(text).ok_or_else(|| Problem::new(format!("{} is not {what}", quoted(text))).hint(hint))
+/// `512MiB`, `4GiB`: at least 16 MiB, at most 1 PiB.
+pub(crate) fn bytes(text: &str) -> Checked<u64> {
+    let units = [("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let value =
+        units.iter().find_map(|(unit, factor)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*factor));
+    let value = value.filter(|v| (1 << 24..=1 << 50).contains(v));
+    value.ok_or_else(|| {
+        Problem::new(format!("{} is no amount of memory", quoted(text))).hint("such as \"512MiB\", \"4GiB\"")
+    })
+}
+
+/// A row of the project's table: a path below the project, or `*` for every row.
+pub(crate) fn row(text: &str) -> Checked<String> {
+    components(text, text).map(|()| text.to_owned())
 }

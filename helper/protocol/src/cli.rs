@@ -32,6 +32,40 @@ pub struct OwnSource {
     pub environment: Vec<EnvVar>,
 }
 
+/// Why a path is to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Showing {
+    /// The caller said so.
+    Asked,
+    /// It belongs to a tool of the caller's.
+    Toolchain,
+    /// It belongs to the settings of the agent that is run.
+    Preset,
+}
+
+/// A path that is to be readable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Absolute.
+    pub path: Bytes,
+    /// Why.
+    pub why: Showing,
+}
+
+/// What the CLI is to make ready, with the caller's rights, before the sandbox is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Preparation {
+    /// The agent's own home: make it, and in it what is to be mounted on.
+    Agent {
+        /// Where it is on the host, absolute.
+        home: Bytes,
+        /// Each mount point below it, and the host's file or directory that will be mounted there.
+        mount_points: Vec<(Bytes, Bytes)>,
+    },
+    /// The caller's own home: say what in it must be hidden beside the secret stores.
+    Real,
+}
+
 /// Everything a run is asked to be. A caller's options only narrow what policy gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequest {
@@ -48,7 +82,13 @@ pub struct RunRequest {
     /// More writable paths, absolute.
     pub rw: Vec<Bytes>,
     /// More readable paths, absolute.
-    pub ro: Vec<Bytes>,
+    pub ro: Vec<Shown>,
+    /// The git directory that a worktree shares with its repository, absolute; empty for none.
+    pub repository: Bytes,
+    /// Rows of the project's table that shall be writable.
+    pub lift: Vec<String>,
+    /// Which of the agent's homes: `None` is the one called `default`.
+    pub home: Option<String>,
     /// AWS region for the agent, over the identity's own.
     pub region: Option<String>,
     /// Variables for the agent: the fixed list as the caller has them, and `--env`.
@@ -97,6 +137,11 @@ pub enum Request {
 pub enum CliToHelper {
     /// First message, and only once.
     Request(Request),
+    /// Done as [`HelperToCli::Prepare`] says.
+    Prepared {
+        /// Paths in the caller's own home that are to be hidden: sockets, FIFOs, links to secret stores. Absolute.
+        hide: Vec<Bytes>,
+    },
     /// The terminal is the agent's: begin. Answer to [`HelperToCli::Ready`].
     Begin,
     /// Send this signal to the agent's process group.
@@ -225,6 +270,10 @@ pub enum HelperToCli {
     Sessions(Vec<SessionRow>),
     /// The answer is complete. The last message.
     Done,
+    /// A piece of the plan for `--explain`, in postcard; pieces follow each other until [`HelperToCli::Done`].
+    Plan(Bytes),
+    /// Make this ready, then answer [`CliToHelper::Prepared`].
+    Prepare(Preparation),
     /// The session stands.
     Started(Started),
     /// The agent waits in its own process group: give it the terminal, then answer [`CliToHelper::Begin`].

@@ -15,8 +15,8 @@ pub mod state;
 pub use broker::{BrokerToHelper, HelperToBroker, Lifetime, MintedSession, Minting, SourceCredentials};
 pub use channel::{Channel, ChannelError, Received};
 pub use cli::{
-    Ask, CliToHelper, EnvVar, Exit, FailureCode, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion, Refusal,
-    Request, RunRequest, SessionRow, Started,
+    Ask, CliToHelper, EnvVar, Exit, FailureCode, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion, Preparation,
+    Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,
 };
 pub use frame::{Frame, FrameError, Header, decode, encode};
 pub use init::{HelperToInit, InitToHelper};

@@ -21,11 +21,12 @@ pub enum State {
 /// | message | Asked | Starting | Ready | Running |
 /// |---|---|---|---|---|
 /// | Request | yes | | | |
+/// | Prepared | yes | | | |
 /// | Signal | | yes | yes | yes |
 /// | Begin | | | yes | |
 pub fn cli_may(state: State, message: &CliToHelper) -> bool {
     match message {
-        CliToHelper::Request(_) => state == State::Asked,
+        CliToHelper::Request(_) | CliToHelper::Prepared { .. } => state == State::Asked,
         CliToHelper::Begin => state == State::Ready,
         CliToHelper::Signal(_) => state != State::Asked,
     }

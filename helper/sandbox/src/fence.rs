@@ -17,7 +17,7 @@ pub fn restrict(fence: &Fence) -> Result<(), Failure> {
     if fence.files || fence.scopes {
         landlock(fence)?;
     }
-    seccomp::install(fence.nesting)
+    seccomp::install(fence.nesting, fence.debug)
 }
 
 fn landlock(fence: &Fence) -> Result<(), Failure> {

@@ -137,7 +137,7 @@ impl Lowering<'_> {
         };
         self.stand(&path, directory);
         // A pin that is a file is `.git` of a worktree: it says where git finds hooks and configuration.
-        let pointer = !directory && intent.origin == Origin::Table("project");
+        let pointer = !directory && intent.origin == Origin::Table("project".into());
         let read_only = (intent.access != Access::Write || pointer) && !devices;
         self.ops.push(Op::Attach { source, path, read_only, devices });
         Ok(())
@@ -199,6 +199,7 @@ fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Fail
         files: !plan.grant.nesting && facts.landlock > 0,
         scopes,
         nesting: plan.grant.nesting,
+        debug: plan.grant.debug,
     })
 }
 

@@ -116,4 +116,6 @@ pub struct Fence {
     pub scopes: bool,
     /// Whether user namespaces are admitted.
     pub nesting: bool,
+    /// Whether processes may trace each other.
+    pub debug: bool,
 }

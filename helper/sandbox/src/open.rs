@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use agent_aws_plan::{Kind, MountPoint, Opener, Source};
+use agent_aws_plan::{Kind, Opener, Source};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, mkdirat, openat, openat2, statx};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -25,14 +25,11 @@ pub struct Opened {
 /// taken as the link where the source says so. Missing is no error.
 pub fn open_source(source: &Source) -> Result<Opened, Failure> {
     let path = &source.path;
-    let opened = match open_path(path, source.keep_link) {
-        Err(Errno::NOENT) if source.create => create_chain(path).and_then(|()| open_path(path, source.keep_link)),
-        other => other,
-    };
-    match opened {
+    match open_path(path, source.keep_link) {
         Ok(fd) => {
             let plain = matches!(type_of(fd.as_fd())?, FileType::Directory | FileType::RegularFile | FileType::Symlink);
-            if !plain && source.opener == Opener::Caller {
+            // What is only hidden, or bound onto itself read-only, may be a socket or a FIFO.
+            if !plain && source.opener == Opener::Caller && !source.keep_link {
                 return Err(Failure {
                     step: "opening",
                     object: Some(path.clone()),
@@ -55,45 +52,6 @@ fn open_path(path: &Path, keep_link: bool) -> Result<OwnedFd, Errno> {
         flags |= OFlags::NOFOLLOW;
     }
     openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
-}
-
-/// Makes the missing directories of an absolute path, mode 0700.
-fn create_chain(path: &Path) -> Result<(), Errno> {
-    for ancestor in path.ancestors().collect::<Vec<_>>().into_iter().rev() {
-        match mkdirat(CWD, ancestor, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            // An ancestor above may be closed to us or read-only although what lies below it is ours.
-            Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) if ancestor.exists() => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-/// Makes what a mount point in the agent's home needs, beneath the home and without following any link: a former
-/// agent may have planted some.
-pub fn prepare_mount_point(home: BorrowedFd<'_>, point: &MountPoint, file: bool) -> Result<(), Failure> {
-    let fail = |e: Errno| match e {
-        Errno::LOOP | Errno::NOTDIR => Failure {
-            step: "making a mount point in the agent's home",
-            object: Some(point.below.clone()),
-            cause: "something that is no directory stands there: `agent-aws home reset`, or remove it".into(),
-        },
-        e => Failure::os("making a mount point in the agent's home", &point.below, e),
-    };
-    let names: Vec<&OsStr> = normal_components(&point.below)?;
-    let Some((last, directories)) = names.split_last() else {
-        return Ok(());
-    };
-    let mut here = home.try_clone_to_owned().map_err(|e| Failure::plain("duplicating a descriptor", e))?;
-    for name in directories {
-        here = enter(&here, name).map_err(fail)?;
-    }
-    if !file {
-        return enter(&here, last).map(drop).map_err(fail);
-    }
-    let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NONBLOCK;
-    openat(&here, *last, flags, Mode::RUSR | Mode::WUSR).map(drop).map_err(fail)
 }
 
 /// Opens the directory `name` in `at`, making it if it is missing.
@@ -185,14 +143,11 @@ impl Secrets {
 pub fn kind_of(fd: BorrowedFd<'_>) -> Result<Kind, Failure> {
     Ok(match type_of(fd)? {
         FileType::Directory => Kind::Directory,
-        FileType::RegularFile | FileType::CharacterDevice => Kind::File,
         FileType::Symlink => {
             let to = rustix::fs::readlinkat(fd, c"", Vec::new()).map_err(|e| Failure::plain("reading a link", e))?;
             Kind::Link(OsStr::from_bytes(to.as_bytes()).into())
         }
-        other => {
-            return Err(Failure::plain("a path of the plan", format!("is neither file nor directory: {other:?}")));
-        }
+        _ => Kind::File,
     })
 }
 

@@ -11,7 +11,7 @@ use seccompiler::{
 };
 
 use crate::error::Failure;
-use crate::syscalls::{ALLOWED, Group, NESTING, REFUSED};
+use crate::syscalls::{ALLOWED, DEBUG, Group, NESTING, REFUSED};
 
 /// Terminal requests that put words into the mouth of whoever reads the terminal next (CVE-2017-5226 and its kin), or
 /// take the terminal away: compared on 32 bits, as the kernel does (CVE-2019-10063).
@@ -35,17 +35,17 @@ const PERSONALITIES: &[u64] = &[0, 8, 0x2_0000, 0x2_0008, 0x4_0000, 0xffff_ffff]
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Installs all filters for this process and what it will start. no_new_privs must be set.
-pub fn install(nesting: bool) -> Result<(), Failure> {
-    for (_, program) in programs(nesting)? {
+pub fn install(nesting: bool, debug: bool) -> Result<(), Failure> {
+    for (_, program) in programs(nesting, debug)? {
         apply_filter(&program).map_err(|e| Failure::plain("seccomp", e))?;
     }
     Ok(())
 }
 
 /// The programs, in the order of installation, each with what it is.
-pub fn programs(nesting: bool) -> Result<Vec<(&'static str, BpfProgram)>, Failure> {
+pub fn programs(nesting: bool, debug: bool) -> Result<Vec<(&'static str, BpfProgram)>, Failure> {
     let mut all = vec![("allow-list", allow_list(nesting)?)];
-    all.push(("refused calls", compile(refused(nesting), errno(libc::EPERM))?));
+    all.push(("refused calls", compile(refused(nesting, debug), errno(libc::EPERM))?));
     all.push(("socket families", compile(families(), errno(libc::EAFNOSUPPORT))?));
     Ok(all)
 }
@@ -60,7 +60,7 @@ fn architecture() -> Result<TargetArch, Failure> {
 
 /// The numbers that the allow-list admits. Calls whose arguments matter are held by the filters after it.
 fn admitted(nesting: bool) -> Vec<i64> {
-    let tables = ALLOWED.iter().chain(NESTING).flat_map(|g| g.calls).copied();
+    let tables = ALLOWED.iter().chain(NESTING).chain(DEBUG).flat_map(|g| g.calls).copied();
     // Without nesting a filter that cannot read clone3's structure must not admit it.
     let clone3 = nesting.then_some(libc::SYS_clone3);
     let mut numbers: Vec<i64> = tables.chain([libc::SYS_personality]).chain(clone3).collect();
@@ -120,8 +120,11 @@ fn unconditional(groups: &[Group]) -> Rules {
     groups.iter().flat_map(|g| g.calls).map(|call| (*call, vec![])).collect()
 }
 
-fn refused(nesting: bool) -> Result<Rules, Failure> {
+fn refused(nesting: bool, debug: bool) -> Result<Rules, Failure> {
     let mut rules = unconditional(REFUSED);
+    if !debug {
+        rules.append(&mut unconditional(DEBUG));
+    }
     let mut terminal = Vec::new();
     for request in TERMINAL_REQUESTS {
         terminal.push(rule(&[(1, SeccompCmpOp::Eq, *request)])?);
@@ -170,8 +173,8 @@ mod tests {
 
     #[test]
     fn the_filters_compile_with_and_without_nesting() {
-        for nesting in [false, true] {
-            let all = programs(nesting).unwrap();
+        for (nesting, debug) in [(false, false), (true, false), (false, true), (true, true)] {
+            let all = programs(nesting, debug).unwrap();
             assert!(
                 all.iter().all(|(_, p)| p.len() < 4096),
                 "{:?}",
@@ -237,13 +240,15 @@ mod tests {
     #[test]
     fn no_call_is_both_admitted_and_refused() {
         let allowed = unconditional(ALLOWED);
-        for call in unconditional(REFUSED).keys().chain(unconditional(NESTING).keys()) {
+        for call in
+            unconditional(REFUSED).keys().chain(unconditional(NESTING).keys()).chain(unconditional(DEBUG).keys())
+        {
             assert!(!allowed.contains_key(call), "{call}");
         }
     }
 
     #[test]
     fn every_group_says_why() {
-        assert!(ALLOWED.iter().chain(REFUSED).chain(NESTING).all(|g| g.reason.len() > 10));
+        assert!(ALLOWED.iter().chain(REFUSED).chain(NESTING).chain(DEBUG).all(|g| g.reason.len() > 10));
     }
 }

@@ -23,3 +23,6 @@ pub(crate) const REFUSED: &[Group] = include!("../tables/syscalls-refused.in");
 
 /// Refused with EPERM unless `nesting` admits them.
 pub(crate) const NESTING: &[Group] = include!("../tables/syscalls-nesting.in");
+
+/// Refused with EPERM unless `debug` admits them.
+pub(crate) const DEBUG: &[Group] = include!("../tables/syscalls-debug.in");

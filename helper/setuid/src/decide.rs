@@ -128,7 +128,13 @@ fn granting(
         region,
         sandbox: sandbox.name.clone(),
         network: decision.network,
+        home: sandbox.home,
+        share_homes: sandbox.share_homes,
         nesting: sandbox.nesting,
+        debug: sandbox.debug,
+        limits: sandbox.limits,
+        may_lift: sandbox.may_lift.clone(),
+        hide: sandbox.hide.iter().map(|p| p.resolve(&person.caller.home)).collect(),
         waived: sandbox.waive.iter().map(ToString::to_string).collect(),
         rw_paths: sandbox.rw_paths.iter().map(|p| p.resolve(&person.caller.home)).collect(),
     };

@@ -26,13 +26,15 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_aws_plan::{Plan, Wish, explain, plan};
+use agent_aws_plan::{Origin, Plan, Wish, plan};
+use agent_aws_policy::Home;
 use agent_aws_protocol::{
-    Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Started,
+    Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Preparation, Refusal, Request, RunRequest, SessionRow,
+    Showing, Started,
 };
 
 use crate::audit::Audit;
@@ -47,6 +49,8 @@ use crate::supervise::{Parts, Session};
 
 /// How long the CLI may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(10);
+/// How long the CLI may take to make the home ready: it waits for others there, and may have to walk through it.
+const PREPARED: Duration = Duration::from_secs(60);
 /// The longest command, in arguments.
 const MOST_ARGUMENTS: usize = 100_000;
 
@@ -109,14 +113,15 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
         system_source_needs_privilege(&decided)?;
     }
     let planned = decided.and_then(|g| make_plan(&person, &g, request, command).map(|plan| (g, plan)));
-    let (granting, plan) = planned.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
+    let (granting, mut plan) = planned.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
     if request.explain {
-        return queries::say(cli, &explain(&plan));
+        return queries::show(cli, &plan);
     }
     if !entered.mode.is_privileged() {
         let text = "running without the setuid helper: policy is advisory here";
         let _ = cli.send(&HelperToCli::Notice(text.into()));
     }
+    prepare(cli, &mut plan)?;
     let records = Records::open(&entered.mode, &person.caller.home)?;
     let record = records.begin(&row(&entered, &plan))?;
     record_start(&mut audit, &granting, &plan)?;
@@ -131,6 +136,25 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
             Err(refusal)
         }
     }
+}
+
+/// What the caller's own rights are enough for is done by the CLI: the home and what is mounted on in it, or what of a
+/// real home must be hidden.
+fn prepare(cli: &Channel, plan: &mut Plan) -> Result<(), Refusal> {
+    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+    let preparation = match plan.grant.home {
+        Home::Agent => Preparation::Agent {
+            home: bytes(&plan.home),
+            mount_points: plan.mount_points.iter().map(|p| (bytes(&p.below), bytes(&p.source))).collect(),
+        },
+        Home::RealReadOnly | Home::Real => Preparation::Real,
+    };
+    cli.send(&HelperToCli::Prepare(preparation)).map_err(|e| broken("agent-aws", e))?;
+    let said = cli.receive::<CliToHelper>(Some(PREPARED)).map_err(|e| broken("agent-aws", e))?;
+    let CliToHelper::Prepared { hide } = said.message else {
+        return Err(refuse(FailureCode::BadRequest, "agent-aws said something out of turn"));
+    };
+    plan.hide(hide.into_iter().map(|path| PathBuf::from(OsString::from_vec(path))).collect()).map_err(unplannable)
 }
 
 /// Broker and sandbox, side by side; then init and broker are told what to do.
@@ -204,13 +228,24 @@ fn make_plan(
         project: path(&request.project),
         directory: path(&request.directory),
         rw: request.rw.iter().map(path).collect(),
-        ro: request.ro.iter().map(path).collect(),
+        ro: request.ro.iter().map(|shown| (path(&shown.path), origin(shown.why))).collect(),
+        repository: path(&request.repository),
+        lift: request.lift.clone(),
+        home: request.home.clone(),
         environment: request.environment.iter().map(|v| (v.name.clone(), v.value.clone())).collect(),
         command,
         resolver: resolver::outside_etc(),
         door: supervise::DOOR,
     };
     plan(person.caller.clone(), granting.grant.clone(), &wish).map_err(unplannable)
+}
+
+fn origin(why: Showing) -> Origin {
+    match why {
+        Showing::Asked => Origin::Caller("--ro".into()),
+        Showing::Toolchain => Origin::Tool("toolchain".into()),
+        Showing::Preset => Origin::Tool("preset".into()),
+    }
 }
 
 fn system_source_needs_privilege(decided: &Result<Granting, Refusal>) -> Result<(), Refusal> {

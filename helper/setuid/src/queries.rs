@@ -1,5 +1,6 @@
 //! Questions that start nothing: what may I use, what runs, why not, is the installation right.
 
+use agent_aws_plan::Plan;
 use agent_aws_policy::{Network, Policy};
 use agent_aws_protocol::{Channel, FailureCode, HelperToCli, IdentityOffer, PolicyQuestion, Refusal};
 
@@ -24,6 +25,15 @@ pub(crate) fn say(cli: &Channel, text: &str) -> Result<(), Refusal> {
         piece.extend(line.chars().take(PIECE / 4));
     }
     send(cli, &HelperToCli::Text(piece))?;
+    send(cli, &HelperToCli::Done)
+}
+
+/// `run --explain`: the plan as data, in pieces.
+pub(crate) fn show(cli: &Channel, plan: &Plan) -> Result<(), Refusal> {
+    let bytes = postcard::to_stdvec(plan).map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    for piece in bytes.chunks(PIECE) {
+        send(cli, &HelperToCli::Plan(piece.to_vec()))?;
+    }
     send(cli, &HelperToCli::Done)
 }
 

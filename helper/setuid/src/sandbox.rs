@@ -47,7 +47,7 @@ enum Found {
     },
     Missing,
     Failed(String),
-    /// All mount points are made.
+    /// That was all.
     Done,
 }
 
@@ -171,10 +171,10 @@ fn check(plan: &Plan, id: SourceId, found: &Opened, kind: &Kind) -> Result<(), R
     plan.check_real(id, &real).map_err(unplannable)?;
     let here = plan.intents.iter().find(|i| matches!(i.what, What::Bind(s) if s == id));
     match here.map(|i| (&i.origin, i.access)) {
-        Some((Origin::Project, _)) if *kind != Kind::Directory => {
+        Some((Origin::Project | Origin::Repository, _)) if *kind != Kind::Directory => {
             Err(refuse(FailureCode::BadRequest, format_args!("the project `{shown}` is no directory")))
         }
-        Some((Origin::Project | Origin::Caller(_), Access::Write)) if !found.writable => {
+        Some((Origin::Project | Origin::Repository | Origin::Caller(_), Access::Write)) if !found.writable => {
             let text = format!("you cannot write to `{shown}`");
             Err(advise(FailureCode::BadRequest, text, "choose another project with --project DIR, or use --ro"))
         }
@@ -212,8 +212,7 @@ fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
 fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
     let opened: Result<Vec<Opened>, Failure> = callers(plan).map(linux::open_source).collect();
     let opened = opened.map_err(|e| refuse(FailureCode::BadRequest, e))?;
-    let ready = show_no_secret(plan, &opened).and_then(|()| make_mount_points(plan, &opened));
-    ready.map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    show_no_secret(plan, &opened).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     Ok(opened)
 }
 
@@ -259,7 +258,7 @@ fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
     let secrets = linux::Secrets::look(stores);
     let asked = |path: &Path| {
         let mut rows = plan.intents.iter().filter(|i| i.path == path);
-        rows.any(|i| matches!(i.origin, Origin::Project | Origin::Caller(_)))
+        rows.any(|i| matches!(i.origin, Origin::Project | Origin::Repository | Origin::Caller(_) | Origin::Tool(_)))
     };
     for (source, found) in callers(plan).zip(opened).filter(|(source, _)| asked(&source.path)) {
         let Some(fd) = &found.descriptor else { continue };
@@ -272,12 +271,11 @@ fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// In the child: opens, makes mount points, tells.
+/// In the child: opens and tells.
 fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
     let fail = |e| Failure::plain("opening your files", e);
     let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
     show_no_secret(plan, &opened)?;
-    make_mount_points(plan, &opened)?;
     for found in &opened {
         match &found.descriptor {
             Some(fd) => channel.send_with(&Found::Here { writable: found.writable }, &[fd.as_fd()]).map_err(fail)?,
@@ -285,23 +283,6 @@ fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
         }
     }
     channel.send(&Found::Done).map_err(fail)
-}
-
-fn make_mount_points(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
-    let indices: Vec<usize> =
-        (0..plan.sources.len()).filter(|i| plan.sources.get(*i).is_some_and(|s| s.opener == Opener::Caller)).collect();
-    let at = |id: SourceId| {
-        let place = indices.iter().position(|i| *i == id.0)?;
-        opened.get(place)?.descriptor.as_ref()
-    };
-    for point in &plan.mount_points {
-        let (Some(home), Some(what)) = (at(point.home), at(point.source)) else {
-            continue;
-        };
-        let file = linux::kind_of(what.as_fd())? == Kind::File;
-        linux::prepare_mount_point(home.as_fd(), point, file)?;
-    }
-    Ok(())
 }
 
 /// In the new namespaces. Returns only with what kept it from becoming init.

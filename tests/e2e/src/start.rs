@@ -1,12 +1,13 @@
 //! Programs started as a hostile caller would start them: any argv, environment, descriptors, limits and signals; and
 //! the helper without `agent-aws`, which might have cleaned up before it.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::sync::mpsc::{Receiver, channel};
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use agent_aws_harness::{Mode, Output, SOON, Scene, until};
 use agent_aws_protocol::{
-    Ask, Channel, ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, OwnSource, Refusal, Request, RunRequest,
+    Ask, Channel, ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, OwnSource, Preparation, Refusal, Request,
+    RunRequest,
 };
 
 use crate::sys;
@@ -255,8 +257,13 @@ impl Talk {
             Err(ChannelError::Closed) => return None,
             Err(e) => panic!("{e}, after {:?}", self.messages),
         };
-        if matches!(said, HelperToCli::Ready { .. }) {
-            self.say(&CliToHelper::Begin);
+        match &said {
+            HelperToCli::Ready { .. } => self.say(&CliToHelper::Begin),
+            HelperToCli::Prepare(preparation) => {
+                make_ready(preparation);
+                self.say(&CliToHelper::Prepared { hide: vec![] });
+            }
+            _ => {}
         }
         self.messages.push(said);
         self.messages.last()
@@ -279,6 +286,33 @@ impl Talk {
     pub fn end(mut self) -> Answer {
         while self.next().is_some() {}
         Answer { output: self.started.end(), messages: self.messages }
+    }
+}
+
+/// Makes a home and its mount points as the CLI does, for whom they belong to. Nobody plants anything meanwhile.
+fn make_ready(preparation: &Preparation) {
+    let Preparation::Agent { home, mount_points } = preparation else { return };
+    let home = Path::new(OsStr::from_bytes(home));
+    make(home);
+    for (below, source) in mount_points {
+        let at = home.join(OsStr::from_bytes(below));
+        match std::fs::metadata(OsStr::from_bytes(source)) {
+            Ok(found) if found.is_dir() => make(&at),
+            Ok(_) => {
+                make(at.parent().unwrap());
+                drop(std::fs::OpenOptions::new().create(true).append(true).open(&at).unwrap());
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Makes the directories of a path that are missing, each owned as the one above.
+fn make(path: &Path) {
+    for directory in path.ancestors().collect::<Vec<_>>().into_iter().rev().filter(|d| !d.exists()) {
+        std::fs::DirBuilder::new().mode(0o700).create(directory).unwrap();
+        let above = std::fs::metadata(directory.parent().unwrap()).unwrap();
+        chown(directory, Some(above.uid()), Some(above.gid())).unwrap();
     }
 }
 
@@ -353,6 +387,9 @@ pub fn request(scene: &Scene) -> RunRequest {
         directory: project,
         rw: vec![],
         ro: vec![],
+        repository: vec![],
+        lift: vec![],
+        home: None,
         region: None,
         environment: vec![],
         own: OwnSource { environment: own },

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use agent_aws_e2e::start::{Answer, Start, nothing_is_left, request};
 use agent_aws_e2e::sys;
 use agent_aws_harness::{Case, Mode, Scene, case, suite};
-use agent_aws_protocol::RunRequest;
+use agent_aws_protocol::{RunRequest, Showing, Shown};
 use nix::mount::{MsFlags, mount};
 
 const CASES: &[Case] = &[
@@ -131,7 +131,7 @@ fn a_magic_link_leads_to_no_project(mode: Mode) {
     ] {
         let answer = start().ask(from(&scene, link, link));
         assert!(answer.refusal().is_some() && answer.output.stdout.is_empty(), "{link}: {answer}");
-        let more = RunRequest { ro: vec![link.into()], ..request(&scene) };
+        let more = RunRequest { ro: vec![Shown { path: link.into(), why: Showing::Asked }], ..request(&scene) };
         refused_or_without(&start().ask(more), link);
     }
     nothing_is_left(&scene);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::environment::EnvError;
 
 fn caller() -> Caller {
     Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() }
@@ -14,7 +15,13 @@ fn grant() -> Grant {
         region: Some("eu-west-1".into()),
         sandbox: "standard".into(),
         network: Network::None,
+        home: Home::Agent,
+        share_homes: false,
         nesting: false,
+        debug: false,
+        limits: Limits::default(),
+        may_lift: vec![],
+        hide: vec![],
         waived: vec![],
         rw_paths: vec!["/home/jo".into(), "/srv/work".into()],
     }
@@ -90,12 +97,96 @@ fn every_ancestor_of_a_trusted_row_is_pinned_before_the_row() {
 }
 
 #[test]
-fn one_home_for_each_identity_and_sandbox() {
-    let home = |s, i| home_of(&caller(), s, i);
-    assert_ne!(home("standard", "a"), home("standard", "b"));
-    assert_ne!(home("a", "b"), home("b", "a"));
-    assert_ne!(home("s", "own:dev"), home("s", "own%3adev"));
-    assert!(home("s", "own:../../x").ends_with("own%3a%2e%2e%2f%2e%2e%2fx"));
+fn one_home_for_each_identity_sandbox_and_name() {
+    let home = |sandbox: &str, identity: &str, name| {
+        let g = Grant { sandbox: sandbox.into(), identity: identity.into(), ..grant() };
+        home_of(&caller(), &g, name).unwrap()
+    };
+    assert_ne!(home("standard", "a", None), home("standard", "b", None));
+    assert_ne!(home("a", "b", None), home("b", "a", None));
+    assert_ne!(home("s", "own:dev", None), home("s", "own%3adev", None));
+    assert_ne!(home("s", "a", None), home("s", "a", Some("second")));
+    assert!(home("s", "own:../../x", None).ends_with("own%3a%2e%2e%2f%2e%2e%2fx/default"));
+    for name in ["", "..", ".hidden", "a/b", "a b", "\u{fc}"] {
+        assert!(home_of(&caller(), &grant(), Some(name)).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn homes_are_shared_between_identities_only_where_policy_says_so() {
+    let shared = |identity: &str, share_homes| {
+        home_of(&caller(), &Grant { identity: identity.into(), share_homes, ..grant() }, None).unwrap()
+    };
+    assert_eq!(shared("a", true), shared("b", true));
+    assert_ne!(shared("a", true), shared("@shared", false));
+}
+
+#[test]
+fn a_real_home_shows_no_secret_store_and_nothing_that_is_to_be_hidden() {
+    let g = Grant { home: Home::RealReadOnly, ..grant() };
+    let mut p = plan(caller(), g.clone(), &wish("/home/jo/src/p")).unwrap();
+    let access = |p: &Plan, path: &str| p.intents.iter().find(|i| i.path == Path::new(path)).map(|i| i.access);
+    assert_eq!(access(&p, "/home/jo"), Some(Access::Read));
+    assert_eq!(access(&p, "/home/jo/.aws"), Some(Access::Hidden));
+    assert_eq!(access(&p, "/home/jo/src/p"), Some(Access::Write));
+    assert!(p.mount_points.is_empty());
+    p.hide(vec!["/home/jo/.cache/socket".into(), "/home/jo/.aws/inside".into(), "/etc/elsewhere".into()]).unwrap();
+    assert_eq!(access(&p, "/home/jo/.cache/socket"), Some(Access::Hidden));
+    assert_eq!((access(&p, "/home/jo/.aws/inside"), access(&p, "/etc/elsewhere")), (None, None));
+    assert!(p.hide(vec!["/home/jo/../../etc".into()]).is_err());
+    let writable = plan(caller(), Grant { home: Home::Real, ..grant() }, &wish("/srv/work/p")).unwrap();
+    assert_eq!(access(&writable, "/home/jo"), Some(Access::Write));
+    let odd = Caller { home: "/usr/games".into(), ..caller() };
+    assert!(plan(odd, g, &wish("/srv/work/p")).is_err());
+}
+
+#[test]
+fn what_policy_hides_is_masked_where_it_would_be_seen_and_no_project() {
+    let g = Grant { hide: vec!["/opt/secret".into(), "/srv/work/p/keys".into(), "/mnt/x".into()], ..grant() };
+    let p = plan(caller(), g.clone(), &wish("/srv/work/p")).unwrap();
+    let masked = |path: &str| p.intents.iter().any(|i| i.path == Path::new(path) && i.access == Access::Hidden);
+    assert!(masked("/opt/secret") && masked("/srv/work/p/keys") && !masked("/mnt/x"));
+    assert!(plan(caller(), g.clone(), &wish("/srv/work/p/keys/sub")).unwrap_err().to_string().contains("policy hides"));
+    let ro = Wish { ro: vec![("/opt/secret".into(), Origin::Caller("--ro".into()))], ..wish("/srv/work/p") };
+    assert!(plan(caller(), g, &ro).is_err());
+}
+
+#[test]
+fn a_row_is_lifted_only_where_policy_allows_it() {
+    let lifted = |may: &[&str], row: &str| {
+        let g = Grant { may_lift: may.iter().map(ToString::to_string).collect(), ..grant() };
+        plan(caller(), g, &Wish { lift: vec![row.into()], ..wish("/srv/work/p") })
+    };
+    let shows = |p: &Plan, path: &str| p.intents.iter().any(|i| i.path == Path::new(path));
+    let p = lifted(&[".git/config"], ".git/config").unwrap();
+    assert!(!shows(&p, "/srv/work/p/.git/config") && shows(&p, "/srv/work/p/.git/hooks"));
+    assert!(lifted(&["*"], ".envrc").is_ok());
+    assert!(lifted(&[".envrc"], ".git/config").unwrap_err().to_string().contains("may-lift"));
+    assert!(lifted(&["*"], "src").unwrap_err().to_string().contains("no protected row"));
+}
+
+#[test]
+fn the_repository_of_a_worktree_is_protected_alike() {
+    let w = Wish { repository: "/srv/work/main/.git".into(), ..wish("/srv/work/tree") };
+    let p = plan(caller(), grant(), &w).unwrap();
+    let access = |path: &str| p.intents.iter().find(|i| i.path == Path::new(path)).map(|i| i.access);
+    assert_eq!(access("/srv/work/main/.git"), Some(Access::Write));
+    assert_eq!(access("/srv/work/main/.git/hooks"), Some(Access::Read));
+    assert_eq!(access("/srv/work/main/.git/config"), Some(Access::Read));
+    assert_eq!(access("/srv/work/main/.git/.envrc"), None);
+    let outside = Wish { repository: "/srv/other/.git".into(), ..w };
+    assert!(plan(caller(), grant(), &outside).unwrap_err().to_string().contains("repository of this worktree"));
+}
+
+#[test]
+fn toolchains_are_shown_in_the_agents_home_and_never_a_secret_store() {
+    let tool = |path: &str| (PathBuf::from(path), Origin::Tool("toolchain".into()));
+    let w = Wish { ro: vec![tool("/home/jo/.cargo/bin"), tool("/home/jo/.cargo/bin")], ..wish("/srv/work/p") };
+    let p = plan(caller(), grant(), &w).unwrap();
+    assert_eq!(p.mount_points.iter().map(|m| m.below.clone()).collect::<Vec<_>>(), [PathBuf::from(".cargo/bin")]);
+    assert!(plan(caller(), grant(), &Wish { ro: vec![tool("/home/jo/.ssh")], ..w.clone() }).is_err());
+    let real = plan(caller(), Grant { home: Home::Real, ..grant() }, &w).unwrap();
+    assert!(!real.intents.iter().any(|i| i.path == Path::new("/home/jo/.cargo/bin")));
 }
 
 #[test]
@@ -131,14 +222,4 @@ fn no_credential_variable_reaches_the_environment_even_if_asked_for() {
     w.environment = vec![(b"AWS_SESSION_TOKEN".to_vec(), b"x".to_vec())];
     let refused = plan(caller(), grant(), &w).unwrap_err();
     assert!(matches!(refused, PlanError::Variable(EnvError::Refused(..))), "{refused}");
-}
-
-#[test]
-fn the_plan_of_a_plain_session_reads_so() {
-    let mut w = wish("/srv/work/p");
-    w.ro = vec!["/srv/data".into()];
-    w.environment = vec![(b"TERM".to_vec(), b"xterm".to_vec()), (b"PATH".to_vec(), b".:/usr/bin".to_vec())];
-    w.command = vec![b"claude".to_vec(), b"-p".to_vec(), b"a\nb\x1b[31m".to_vec()];
-    let g = Grant { facts: vec![("role".into(), "arn:aws:iam::111122223333:role/agent-incident".into())], ..grant() };
-    insta::assert_snapshot!(crate::explain(&plan(caller(), g, &w).unwrap()));
 }

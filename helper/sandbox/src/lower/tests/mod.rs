@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use agent_aws_plan::{Caller, Grant, Wish, plan};
+use agent_aws_policy::{Home, Limits};
 
 use super::*;
 
@@ -15,7 +16,13 @@ fn a_plan(network: Network) -> Plan {
         region: None,
         sandbox: "standard".into(),
         network,
+        home: Home::Agent,
+        share_homes: false,
         nesting: false,
+        debug: false,
+        limits: Limits::default(),
+        may_lift: vec![],
+        hide: vec![],
         waived: vec![],
         rw_paths: vec!["/".into()],
     };

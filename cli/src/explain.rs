@@ -1,0 +1,143 @@
+//! The plan in words, for `run --explain`.
+
+use std::fmt::Write;
+
+use agent_aws_plan::{Access, Intent, Opener, Origin, Plan, What};
+
+/// The whole plan as text; nothing in it is secret, control characters are escaped.
+pub(crate) fn explain(plan: &Plan) -> String {
+    let mut out = String::new();
+    for (name, value) in header(plan) {
+        line(&mut out, format_args!("{name:<12} {value}"));
+    }
+    line(&mut out, format_args!("\nfiles"));
+    for intent in &plan.intents {
+        line(&mut out, format_args!("  {}", row(plan, intent)));
+    }
+    line(&mut out, format_args!("\nenvironment"));
+    for (name, value) in &plan.environment {
+        line(&mut out, format_args!("  {}={}", name.escape_ascii(), value.escape_ascii()));
+    }
+    out
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = out.write_fmt(text);
+    out.push('\n');
+}
+
+fn header(plan: &Plan) -> Vec<(&'static str, String)> {
+    let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
+    let mut rows = vec![
+        ("caller", format!("{} (uid {})", plan.caller.login.escape_debug(), plan.caller.uid)),
+        ("identity", plan.grant.identity.clone()),
+    ];
+    for (name, value) in &plan.grant.facts {
+        rows.push(("", format!("{name}: {value}")));
+    }
+    rows.push(("sandbox", plan.grant.sandbox.clone()));
+    rows.push(("network", plan.grant.network.to_string()));
+    rows.push(("home", format!("{} ({})", plan.grant.home, shown(&plan.home))));
+    rows.push(("nesting", if plan.grant.nesting { "user namespaces admitted" } else { "no" }.into()));
+    rows.push(("debug", if plan.grant.debug { "processes inside may trace each other" } else { "no" }.into()));
+    rows.push(("limits", limits(plan)));
+    if !plan.grant.waived.is_empty() {
+        rows.push(("waived", plan.grant.waived.join(", ")));
+    }
+    rows.push(("project", shown(&plan.project)));
+    rows.push(("directory", shown(&plan.directory)));
+    rows.push(("command", command.join(" ")));
+    rows
+}
+
+fn shown(path: &std::path::Path) -> String {
+    path.display().to_string().escape_debug().to_string()
+}
+
+fn limits(plan: &Plan) -> String {
+    let limits = plan.grant.limits;
+    let or_default = |asked: Option<u64>, unit: &str| asked.map_or("default".into(), |n| format!("{n}{unit}"));
+    format!(
+        "processes {}, memory {}, open files {}",
+        or_default(limits.pids, ""),
+        or_default(limits.memory.map(|bytes| bytes >> 20), " MiB"),
+        or_default(limits.open_files, "")
+    )
+}
+
+fn row(plan: &Plan, intent: &Intent) -> String {
+    let access = match intent.access {
+        Access::Read => "read",
+        Access::Write => "write",
+        Access::Hidden => "hidden",
+    };
+    let origin = match &intent.origin {
+        Origin::Table(name) => format!("table {name}"),
+        Origin::Sandbox => "sandbox".into(),
+        Origin::Project => "project".into(),
+        Origin::Repository => "repository of the worktree".into(),
+        Origin::Caller(option) => format!("option {option}"),
+        Origin::Tool(what) => what.to_string(),
+    };
+    let path = intent.path.display().to_string();
+    format!("{access:<7}{:<44} {} [{origin}]{}", path.escape_debug(), intent.reason, from(plan, intent))
+}
+
+/// Where a bind comes from, if that is not the same path.
+fn from(plan: &Plan, intent: &Intent) -> String {
+    let (What::Bind(id) | What::Device(id)) = &intent.what else {
+        return String::new();
+    };
+    match plan.sources.get(id.0) {
+        Some(source) if source.opener == Opener::Ours => " from our installation".into(),
+        Some(source) if source.path != intent.path => format!(" from {}", shown(&source.path)),
+        Some(source) if !source.required => " (if present)".into(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_aws_plan::{Caller, Grant, Wish, plan};
+    use agent_aws_policy::{Home, Limits, Network};
+
+    #[test]
+    fn the_plan_of_a_plain_session_reads_so() {
+        let caller =
+            Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() };
+        let grant = Grant {
+            session: "0011223344556677".into(),
+            identity: "incident".into(),
+            facts: vec![("role".into(), "arn:aws:iam::111122223333:role/agent-incident".into())],
+            aliases: vec!["prod-readonly".into()],
+            access: "read".into(),
+            region: Some("eu-west-1".into()),
+            sandbox: "standard".into(),
+            network: Network::None,
+            home: Home::Agent,
+            share_homes: false,
+            nesting: false,
+            debug: false,
+            limits: Limits { memory: Some(4 << 30), ..Limits::default() },
+            may_lift: vec![],
+            hide: vec![],
+            waived: vec![],
+            rw_paths: vec!["/home/jo".into(), "/srv/work".into()],
+        };
+        let wish = Wish {
+            project: "/srv/work/p".into(),
+            directory: "/srv/work/p".into(),
+            ro: vec![
+                ("/srv/data".into(), Origin::Caller("--ro".into())),
+                ("/home/jo/.cargo/bin".into(), Origin::Tool("toolchain".into())),
+            ],
+            environment: vec![(b"TERM".to_vec(), b"xterm".to_vec()), (b"PATH".to_vec(), b".:/usr/bin".to_vec())],
+            command: vec![b"claude".to_vec(), b"-p".to_vec(), b"a\nb\x1b[31m".to_vec()],
+            door: 100,
+            ..Wish::default()
+        };
+        insta::assert_snapshot!(explain(&plan(caller, grant, &wish).unwrap()));
+    }
+}

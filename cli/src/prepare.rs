@@ -1,0 +1,66 @@
+//! What the helper leaves to the caller's own rights before it builds the sandbox: the agent's home, and in it what
+//! something is mounted on.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use agent_aws_protocol::{Bytes, Preparation};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
+use rustix::io::Errno;
+
+use crate::failure::Failure;
+
+/// What was made ready. Kept until the session ends.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    /// Paths of a real home that must be hidden.
+    pub(crate) hide: Vec<Bytes>,
+}
+
+/// Makes it ready.
+pub(crate) fn perform(preparation: &Preparation) -> Result<Prepared, Failure> {
+    if let Preparation::Agent { home, mount_points } = preparation {
+        let home = make_home(Path::new(OsStr::from_bytes(home)))?;
+        for (below, source) in mount_points {
+            mount_point(&home, Path::new(OsStr::from_bytes(below)), Path::new(OsStr::from_bytes(source)))?;
+        }
+    }
+    Ok(Prepared::default())
+}
+
+fn make_home(path: &Path) -> Result<OwnedFd, Failure> {
+    let fail = |e: Errno| Failure::Path(path.into(), e.into());
+    std::fs::DirBuilder::new().recursive(true).create(path).map_err(|e| Failure::Path(path.into(), e))?;
+    openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        .map_err(fail)
+}
+
+/// A directory or an empty file, as what is mounted there; no link on the way is followed.
+fn mount_point(home: &OwnedFd, below: &Path, source: &Path) -> Result<(), Failure> {
+    let fail = |e: Errno| Failure::Path(below.into(), e.into());
+    let Ok(found) = std::fs::metadata(source) else { return Ok(()) };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let mut here = PathBuf::new();
+    let directories = if found.is_dir() { Some(below) } else { below.parent() };
+    for name in directories.unwrap_or(below).iter() {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let at = openat2(
+            home,
+            if here.as_os_str().is_empty() { Path::new(".") } else { &here },
+            flags,
+            Mode::empty(),
+            resolve,
+        );
+        match mkdirat(at.map_err(fail)?, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => here.push(name),
+            Err(e) => return Err(fail(e)),
+        }
+    }
+    if !found.is_dir() {
+        let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        openat2(home, below, flags, Mode::RUSR | Mode::WUSR, resolve).map_err(fail)?;
+    }
+    Ok(())
+}
