@@ -102,6 +102,7 @@ mod tests {
     use super::*;
     use agent_aws_plan::{Caller, Grant, Wish, plan};
     use agent_aws_policy::{Home, Limits, Network};
+    use agent_aws_protocol::EnvVar;
 
     #[test]
     fn the_plan_of_a_plain_session_reads_so() {
@@ -128,16 +129,20 @@ mod tests {
         };
         let wish = Wish {
             project: "/srv/work/p".into(),
-            directory: "/srv/work/p".into(),
             ro: vec![
                 ("/srv/data".into(), Origin::Caller("--ro".into())),
                 ("/home/jo/.cargo/bin".into(), Origin::Tool("toolchain".into())),
             ],
-            environment: vec![(b"TERM".to_vec(), b"xterm".to_vec()), (b"PATH".to_vec(), b".:/usr/bin".to_vec())],
             command: vec![b"claude".to_vec(), b"-p".to_vec(), b"a\nb\x1b[31m".to_vec()],
-            door: 100,
             ..Wish::default()
         };
-        insta::assert_snapshot!(explain(&plan(caller, grant, &wish).unwrap()));
+        let mut plan = plan(caller, grant, &wish).unwrap();
+        let given = [("TERM", "xterm"), ("PATH", ".:/usr/bin")];
+        let given = given.map(|(name, value)| EnvVar { name: name.into(), value: value.into() });
+        let all = crate::inside::environment(&plan, &given, 100);
+        plan.environment = all.into_iter().map(|v| (v.name, v.value)).collect();
+        plan.directory = crate::inside::directory(&plan, "/srv/work/p/src".into());
+        plan.complete(vec![], vec![], vec![]).unwrap();
+        insta::assert_snapshot!(explain(&plan));
     }
 }

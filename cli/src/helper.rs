@@ -61,11 +61,15 @@ impl Helper {
 
     /// Asks. There is one request in a conversation.
     pub(crate) fn ask(&self, request: Request) -> Result<(), Failure> {
-        let message = CliToHelper::Request(request);
-        if let Err(FrameError::TooLarge(size)) = encode(&message, 0) {
-            return Err(too_large(&message, size));
+        self.tell(&CliToHelper::Request(request))
+    }
+
+    /// Says something that may be too large for a message.
+    pub(crate) fn tell(&self, message: &CliToHelper) -> Result<(), Failure> {
+        if let Err(FrameError::TooLarge(size)) = encode(message, 0) {
+            return Err(too_large(message, size));
         }
-        match self.channel.send(&message) {
+        match self.channel.send(message) {
             // It has refused us before it read anything: its answer waits.
             Ok(()) | Err(ChannelError::Closed) => Ok(()),
             Err(e) => Err(e.into()),
@@ -144,11 +148,12 @@ pub(crate) fn question(
 
 /// Blames the largest variable for a request that does not fit, or its size where there is none.
 fn too_large(message: &CliToHelper, size: usize) -> Failure {
-    let CliToHelper::Request(Request::Run(run)) = message else {
-        return Failure::Conversation(FrameError::TooLarge(size).into());
+    let variables = match message {
+        CliToHelper::Request(Request::Run(run)) => &run.own.environment,
+        CliToHelper::Prepared(ready) => &ready.environment,
+        _ => return Failure::Conversation(FrameError::TooLarge(size).into()),
     };
-    let variables = run.environment.iter().chain(&run.own.environment);
-    match variables.max_by_key(|v| v.value.len()) {
+    match variables.iter().max_by_key(|v| v.value.len()) {
         Some(EnvVar { name, value }) => Failure::RequestTooLarge(OsString::from_vec(name.clone()), value.len()),
         None => Failure::Conversation(FrameError::TooLarge(size).into()),
     }

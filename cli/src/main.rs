@@ -9,6 +9,7 @@ mod explain;
 mod failure;
 mod helper;
 mod identity;
+mod inside;
 mod place;
 mod prepare;
 mod region;

@@ -1,12 +1,12 @@
 //! What the helper leaves to the caller's own rights before it builds the sandbox: the agent's home, and in it what
 //! something is mounted on.
 
-use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use agent_aws_protocol::{Bytes, Preparation};
+use agent_aws_plan::Plan;
+use agent_aws_policy::Home;
+use agent_aws_protocol::Bytes;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
 use rustix::io::Errno;
 
@@ -19,12 +19,12 @@ pub(crate) struct Prepared {
     pub(crate) hide: Vec<Bytes>,
 }
 
-/// Makes it ready.
-pub(crate) fn perform(preparation: &Preparation) -> Result<Prepared, Failure> {
-    if let Preparation::Agent { home, mount_points } = preparation {
-        let home = make_home(Path::new(OsStr::from_bytes(home)))?;
-        for (below, source) in mount_points {
-            mount_point(&home, Path::new(OsStr::from_bytes(below)), Path::new(OsStr::from_bytes(source)))?;
+/// Makes ready what the plan says of the home; with `explain` nothing is made.
+pub(crate) fn perform(plan: &Plan, explain: bool) -> Result<Prepared, Failure> {
+    if plan.grant.home == Home::Agent && !explain {
+        let home = make_home(&plan.home)?;
+        for point in &plan.mount_points {
+            mount_point(&home, &point.below, &point.source)?;
         }
     }
     Ok(Prepared::default())

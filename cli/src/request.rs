@@ -4,14 +4,25 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use agent_aws_protocol::{Bytes, OwnSource, RunRequest, Showing, Shown};
+use agent_aws_protocol::{Bytes, EnvVar, OwnSource, RunRequest, Showing, Shown};
 
 use crate::args::Run;
 use crate::failure::Failure;
 use crate::{environment, helper, identity, place, region};
 
+/// A run: what the helper is asked, and what the agent shall find if it is granted.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// For the helper.
+    pub(crate) request: RunRequest,
+    /// Variables for the agent: the fixed list as the caller has them, and `--env`.
+    pub(crate) environment: Vec<EnvVar>,
+    /// The working directory, absolute, as the caller names it.
+    pub(crate) directory: PathBuf,
+}
+
 /// Builds the request for `run`. Nothing here is a decision: the helper holds all of it against policy.
-pub(crate) fn build(run: &Run) -> Result<RunRequest, Failure> {
+pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
     let lookup = |name: &OsStr| std::env::var_os(name);
     let options = &run.options;
     let identity = identity::asked(&options.choice, std::env::var_os("AWS_PROFILE"))?;
@@ -31,24 +42,23 @@ pub(crate) fn build(run: &Run) -> Result<RunRequest, Failure> {
     }
     let own = if helper::may_be_own(&identity) { environment::for_own_source(&lookup) } else { Vec::new() };
     let region = options.region.clone().or_else(|| region::of_own(&identity, &lookup));
-    Ok(RunRequest {
+    let request = RunRequest {
         identity,
         sandbox: options.sandbox.clone(),
         network: run.network.clone(),
         project: bytes(project),
-        directory: bytes(directory),
         rw: rw.into_iter().map(bytes).collect(),
         ro: ro.into_iter().map(|path| Shown { path: bytes(path), why: Showing::Asked }).collect(),
         repository: Bytes::new(),
         lift: run.lift.clone(),
         home: run.home.clone(),
         region,
-        environment: environment::for_agent(&run.env, &lookup)?,
         own: OwnSource { environment: own },
         wait: !run.no_wait,
         explain: run.explain,
         allow_root: options.allow_root,
-    })
+    };
+    Ok(Asked { request, environment: environment::for_agent(&run.env, &lookup)?, directory })
 }
 
 fn bytes(path: PathBuf) -> Bytes {

@@ -2,15 +2,20 @@
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 
-use agent_aws_protocol::{ChannelError, CliToHelper, Exit, HelperToCli, Preparation, Request, RunRequest, Started};
+use agent_aws_plan::Plan;
+use agent_aws_protocol::{ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, Request, Started};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::explain::explain;
 use crate::failure::Failure;
 use crate::helper::{Helper, unexpected};
+use crate::inside;
 use crate::prepare::{self, Prepared};
+use crate::request::Asked;
 use crate::say;
 use crate::signals::Signals;
 use crate::terminal::{OnStop, Terminal, decide, key_that_ended};
@@ -30,7 +35,7 @@ pub(crate) struct Outcome {
 }
 
 /// Runs `command` and returns how it ended, with the terminal as it was.
-pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) -> Result<Outcome, Failure> {
+pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Result<Outcome, Failure> {
     let signals = Signals::block().map_err(|e| Failure::Os("cannot set up signals", e))?;
     let stdout = if keep_output { Stdio::piped() } else { Stdio::inherit() };
     let helper = Helper::start(command, stdout, signals.at_start())?;
@@ -44,10 +49,12 @@ pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) 
         notices: Vec::new(),
         started: None,
         plan: Vec::new(),
+        wishes: (asked.environment, asked.directory),
+        explain: asked.request.explain,
         prepared: None,
         quiet: keep_output,
     };
-    session.helper.ask(Request::Run(Box::new(request)))?;
+    session.helper.ask(Request::Run(Box::new(asked.request)))?;
     let end = session.follow();
     let key = end.as_ref().ok().and_then(|exit| key_that_ended(*exit, session.terminal.foreground()));
     session.terminal.restore(!matches!(end, Ok(Exit::Code(_))));
@@ -75,8 +82,12 @@ struct Session {
     /// Notices that came while it had the terminal.
     notices: Vec<String>,
     started: Option<Started>,
-    /// The pieces of a plan that is only to be shown.
+    /// The pieces of the plan.
     plan: Vec<u8>,
+    /// Variables and working directory for the agent.
+    wishes: (Vec<EnvVar>, PathBuf),
+    /// The plan is only to be shown.
+    explain: bool,
     /// What was made ready for the session, kept as long as it runs.
     prepared: Option<Prepared>,
     /// Say nothing of what goes well.
@@ -169,12 +180,9 @@ impl Session {
     fn on_message(&mut self, message: HelperToCli) -> Result<Option<Exit>, Failure> {
         match message {
             HelperToCli::Ended(exit) => return Ok(Some(exit)),
-            HelperToCli::Done => {
-                self.show_plan()?;
-                return Ok(Some(Exit::Code(0)));
-            }
+            HelperToCli::Done => return Ok(Some(Exit::Code(0))),
             HelperToCli::Plan(piece) => self.plan.extend(piece),
-            HelperToCli::Prepare(preparation) => self.on_prepare(&preparation)?,
+            HelperToCli::Prepare { door } => self.on_prepare(door)?,
             HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
             HelperToCli::Text(text) => say::out(&say::escaped_block(&text))?,
             HelperToCli::Notice(text) => self.on_notice(text),
@@ -186,21 +194,30 @@ impl Session {
         Ok(None)
     }
 
-    fn on_prepare(&mut self, preparation: &Preparation) -> Result<(), Failure> {
-        let prepared = prepare::perform(preparation)?;
-        self.send(&CliToHelper::Prepared { hide: prepared.hide.clone() })?;
+    /// With the plan there, what the caller's own rights are enough for is done here.
+    fn on_prepare(&mut self, door: i32) -> Result<(), Failure> {
+        let mut plan: Plan = postcard::from_bytes(&self.plan)
+            .map_err(|e| Failure::Other(format!("the plan cannot be read: {e}"), Some("reinstall agent-aws".into())))?;
+        let prepared = prepare::perform(&plan, self.explain)?;
+        let (variables, directory) = std::mem::take(&mut self.wishes);
+        let ready = agent_aws_protocol::Prepared {
+            hide: prepared.hide.clone(),
+            environment: inside::environment(&plan, &variables, door),
+            directory: inside::directory(&plan, directory).into_os_string().into_vec(),
+            config: inside::aws_config(&plan).into_bytes(),
+            facts: inside::facts(&plan).into_bytes(),
+        };
+        if self.explain {
+            plan.environment = ready.environment.iter().map(|v| (v.name.clone(), v.value.clone())).collect();
+            plan.directory = PathBuf::from(OsString::from_vec(ready.directory.clone()));
+            let hide = ready.hide.iter().map(|path| PathBuf::from(OsString::from_vec(path.clone()))).collect();
+            let made = plan.complete(ready.config.clone(), ready.facts.clone(), hide);
+            made.map_err(|e| Failure::Other(e.to_string(), None))?;
+            say::out(&explain(&plan))?;
+        }
+        self.helper.tell(&CliToHelper::Prepared(ready))?;
         self.prepared = Some(prepared);
         Ok(())
-    }
-
-    fn show_plan(&mut self) -> Result<(), Failure> {
-        if self.plan.is_empty() {
-            return Ok(());
-        }
-        let plan = postcard::from_bytes(&self.plan);
-        let plan = plan
-            .map_err(|e| Failure::Other(format!("the plan cannot be read: {e}"), Some("reinstall agent-aws".into())))?;
-        say::out(&explain(&plan))
     }
 
     fn on_notice(&mut self, text: String) {

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_aws_plan::{Caller, Grant, Wish};
 use agent_aws_protocol::{
     Channel, CliToHelper, Exit, FailureCode, HelperToCli, IdentityOffer, Refusal, Request, SessionRow, Started,
 };
@@ -96,10 +97,44 @@ fn run(channel: Channel, command: Vec<OsString>) {
             CliToHelper::Signal(signal) => {
                 let _ = kill_process_group(group, Signal::from_named_raw(signal).unwrap());
             }
-            CliToHelper::Request(_) | CliToHelper::Prepared { .. } => std::process::exit(99),
+            CliToHelper::Request(_) | CliToHelper::Prepared(_) => std::process::exit(99),
         }
     }
     let _ = kill_process_group(group, Signal::KILL);
+}
+
+/// The plan of a granted run, sent as the real helper sends it; returns what the CLI made of it.
+fn prepared(channel: &Channel, request: &agent_aws_protocol::RunRequest) -> agent_aws_protocol::Prepared {
+    let path = |bytes: &[u8]| std::path::PathBuf::from(OsString::from_vec(bytes.to_vec()));
+    let home = std::env::var_os("HOME").map(Into::into).unwrap_or_else(|| std::path::PathBuf::from("/nonexistent"));
+    let caller = Caller { uid: 1, gid: 1, login: "jo".into(), home, shell: "/bin/sh".into() };
+    let grant = Grant {
+        session: "0123456789abcdef".into(),
+        identity: "incident".into(),
+        facts: vec![],
+        aliases: vec![],
+        access: "read".into(),
+        region: None,
+        sandbox: "standard".into(),
+        network: agent_aws_policy::Network::Shared,
+        home: agent_aws_policy::Home::Agent,
+        share_homes: false,
+        nesting: false,
+        debug: false,
+        limits: agent_aws_policy::Limits::default(),
+        may_lift: vec![],
+        hide: vec![],
+        waived: vec![],
+        rw_paths: vec!["/".into()],
+    };
+    let wish = Wish { project: path(&request.project), ..Wish::default() };
+    let plan = agent_aws_plan::plan(caller, grant, &wish).unwrap();
+    channel.send(&HelperToCli::Plan(postcard::to_stdvec(&plan).unwrap())).unwrap();
+    channel.send(&HelperToCli::Prepare { door: 100 }).unwrap();
+    match channel.receive::<CliToHelper>(None).map(|received| received.message) {
+        Ok(CliToHelper::Prepared(ready)) => ready,
+        _ => std::process::exit(97),
+    }
 }
 
 fn main() {
@@ -121,6 +156,12 @@ fn main() {
         }
         (_, None) => {
             assert_eq!(words.next().unwrap(), "--");
+            if let Request::Run(request) = &request {
+                let ready = prepared(&channel, request);
+                if let Some(path) = std::env::var_os("FAKE_REQUEST") {
+                    std::fs::write(path, format!("{request:?}{ready:?}")).unwrap();
+                }
+            }
             run(channel, words.collect());
         }
     }

@@ -75,7 +75,7 @@ fn from_session(options: Options) -> Result<(Option<Started>, String), Failure> 
     let run = Run { options, network: Some("none".into()), command: vec![OsString::from(CLIENT)], ..Run::default() };
     let mut request = request::build(&run)?;
     // It needs no project: it shall work from the home directory too.
-    request.project.clear();
+    request.request.project.clear();
     let outcome = session::run(request, &run.command, true)?;
     let answer = outcome.output.map(read_rest).transpose()?.unwrap_or_default();
     match outcome.exit {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::build::Grant;
-use crate::environment::EnvError;
 use crate::intent::{Access, Caller, Intent, Origin, Plan, SourceId, Text, What};
 use crate::tables;
 
@@ -27,8 +26,6 @@ pub enum PlanError {
     Lift(String, &'static str),
     /// No name of a home.
     HomeName(String),
-    /// A variable.
-    Variable(EnvError),
 }
 
 impl fmt::Display for PlanError {
@@ -51,7 +48,6 @@ impl fmt::Display for PlanError {
             Self::HomeName(name) => {
                 write!(f, "--home {}: a name has 1 to 64 letters, digits, `.`, `_` or `-`", name.escape_debug())
             }
-            Self::Variable(e) => e.fmt(f),
         }
     }
 }

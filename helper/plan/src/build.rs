@@ -6,11 +6,11 @@ use agent_aws_policy::{Home, Limits, Network};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{PlanError, REPOSITORY, check_readable, check_writable, never_writable, plain};
-use crate::environment::{self, OURS};
-use crate::generated;
-use crate::intent::{Access, Caller, Intent, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, Variable, What};
+use crate::intent::{Access, Caller, Intent, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What};
 use crate::tables::{self, Row};
 
+/// Where the sandbox keeps what is ours.
+pub const OURS: &str = "/run/agent-aws";
 const MIB: u64 = 1024 * 1024;
 
 /// What policy gives, after narrowing.
@@ -57,8 +57,6 @@ pub struct Grant {
 pub struct Wish {
     /// Project directory; empty for none.
     pub project: PathBuf,
-    /// Working directory.
-    pub directory: PathBuf,
     /// More writable paths.
     pub rw: Vec<PathBuf>,
     /// More readable paths, and who asked: [`Origin::Caller`], or [`Origin::Tool`] for what need not be there.
@@ -69,14 +67,10 @@ pub struct Wish {
     pub lift: Vec<String>,
     /// Name of the agent's home.
     pub home: Option<String>,
-    /// Variables.
-    pub environment: Vec<Variable>,
     /// The command.
     pub command: Vec<Vec<u8>>,
     /// Content of the host's resolv.conf and where it really is, if that lies outside /etc.
     pub resolver: Option<(PathBuf, Vec<u8>)>,
-    /// Descriptor number of the inherited door in the agent.
-    pub door: i32,
 }
 
 /// The agent's home for a caller, sandbox and identity, on the host. One identity's agent must not find what another
@@ -98,21 +92,20 @@ pub fn home_of(caller: &Caller, grant: &Grant, name: Option<&str>) -> Result<Pat
 
 /// Makes the plan, or says why there is none. Touches nothing.
 pub fn plan(caller: Caller, grant: Grant, wish: &Wish) -> Result<Plan, PlanError> {
-    let environment = environment::environment(&caller, &grant, wish).map_err(PlanError::Variable)?;
     let mut draft = Draft::default();
     draft.system();
     draft.private(&caller, wish);
-    draft.ours(&grant);
+    draft.ours();
     let home = draft.home(&caller, &grant, wish)?;
     draft.wished(&caller, &grant, wish)?;
     draft.hidden(&grant);
     let mut plan = Plan {
-        directory: draft.directory(wish, &caller.home),
         mount_points: if grant.home == Home::Agent { draft.mount_points(&caller.home) } else { vec![] },
         sources: draft.sources,
         intents: draft.intents,
         home,
-        environment,
+        environment: vec![],
+        directory: PathBuf::new(),
         command: wish.command.clone(),
         project: wish.project.clone(),
         caller,
@@ -128,13 +121,20 @@ impl Plan {
         self.intents.sort_by_key(|i| i.path.components().count());
     }
 
-    /// Hides more of the caller's own home than the table does: what the CLI found in it.
-    pub fn hide(&mut self, paths: Vec<PathBuf>) -> Result<(), PlanError> {
-        let masked =
-            |all: &[Intent], path: &Path| all.iter().any(|i| i.access == Access::Hidden && path.starts_with(&i.path));
-        for path in paths {
+    /// Adds what the CLI made ready: files of ours, and what of a real home is hidden beside the table.
+    pub fn complete(&mut self, config: Vec<u8>, facts: Vec<u8>, hide: Vec<PathBuf>) -> Result<(), PlanError> {
+        for (name, content, reason) in [
+            ("config", config, "AWS configuration without a key"),
+            ("session.json", facts, "what `agent-aws whoami` says inside"),
+        ] {
+            let (path, what) = (Path::new(OURS).join(name), What::File { content });
+            let origin = Origin::Table("ours".into());
+            self.intents.push(Intent { path, what, access: Access::Read, reason: reason.into(), origin });
+        }
+        for path in hide {
             plain(&"to be hidden".into(), &path)?;
-            if self.grant.home != Home::Agent && path.starts_with(&self.caller.home) && !masked(&self.intents, &path) {
+            let masked = self.intents.iter().any(|i| i.access == Access::Hidden && path.starts_with(&i.path));
+            if self.grant.home != Home::Agent && path.starts_with(&self.caller.home) && !masked {
                 self.sources.push(Source {
                     path: path.clone(),
                     opener: Opener::Caller,
@@ -255,21 +255,17 @@ impl Draft {
     }
 
     /// What we put inside.
-    fn ours(&mut self, grant: &Grant) {
-        let client = self.source("agent-aws-credentials".into(), Opener::Ours, true);
-        let under = |name: &str| PathBuf::from(OURS).join(name);
+    fn ours(&mut self) {
         let memory = What::Memory { size: MIB, mode: 0o755, owned: false };
         self.row(OURS, memory, Access::Read, "the doors to credentials");
-        let ours = || Origin::Table("ours".into());
-        let tool = under("agent-aws-credentials");
-        self.intent(&tool, What::Bind(client), Access::Read, "client for credential_process", ours());
-        let init = self.source("agent-aws-init".into(), Opener::Ours, true);
-        let reason = "pid 1, executed by descriptor from here so that Landlock knows it";
-        self.intent(&under("agent-aws-init"), What::Bind(init), Access::Read, reason, ours());
-        let config = What::File { content: generated::aws_config(grant, &tool).into_bytes() };
-        self.intent(&under("config"), config, Access::Read, "AWS configuration without a key", ours());
-        let facts = What::File { content: generated::session_facts(grant).into_bytes() };
-        self.intent(&under("session.json"), facts, Access::Read, "what `agent-aws whoami` says inside", ours());
+        for (name, reason) in [
+            ("agent-aws-credentials", "client for credential_process"),
+            ("agent-aws-init", "pid 1, executed by descriptor from here so that Landlock knows it"),
+        ] {
+            let id = self.source(name.into(), Opener::Ours, true);
+            let path = Path::new(OURS).join(name);
+            self.intent(&path, What::Bind(id), Access::Read, reason, Origin::Table("ours".into()));
+        }
     }
 
     /// What the caller asked for, held against every bound that needs no look at the disk.
@@ -367,20 +363,6 @@ impl Draft {
             _ => None,
         };
         self.intents.iter().filter_map(below).collect()
-    }
-
-    /// The caller's working directory where the sandbox shows it, else the project, else the agent's home.
-    fn directory(&self, wish: &Wish, home: &Path) -> PathBuf {
-        let shown = |i: &Intent| {
-            let host =
-                matches!(&i.origin, Origin::Project | Origin::Caller(_)) || i.origin == Origin::Table("system".into());
-            host && matches!(i.what, What::Bind(_)) && wish.directory.starts_with(&i.path)
-        };
-        match self.intents.iter().any(shown) {
-            true => wish.directory.clone(),
-            false if wish.project.as_os_str().is_empty() => home.into(),
-            false => wish.project.clone(),
-        }
     }
 }
 

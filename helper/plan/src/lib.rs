@@ -6,15 +6,11 @@
 
 mod bounds;
 mod build;
-mod environment;
-mod generated;
 mod intent;
 pub mod tables;
 
 pub use bounds::PlanError;
-pub use build::{Grant, Wish, home_of, plan};
-pub use environment::{EnvError, check_variable};
-pub use generated::json_escape;
+pub use build::{Grant, OURS, Wish, home_of, plan};
 pub use intent::{
     Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, Variable, What,
 };

@@ -52,18 +52,19 @@ pub struct Shown {
     pub why: Showing,
 }
 
-/// What the CLI is to make ready, with the caller's rights, before the sandbox is built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Preparation {
-    /// The agent's own home: make it, and in it what is to be mounted on.
-    Agent {
-        /// Where it is on the host, absolute.
-        home: Bytes,
-        /// Each mount point below it, and the host's file or directory that will be mounted there.
-        mount_points: Vec<(Bytes, Bytes)>,
-    },
-    /// The caller's own home: say what in it must be hidden beside the secret stores.
-    Real,
+/// What the CLI made ready: nothing of it binds the caller, so nothing of it is the helper's business.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Paths in the caller's own home that are to be hidden: sockets, FIFOs, links to secret stores. Absolute.
+    pub hide: Vec<Bytes>,
+    /// The agent's whole environment.
+    pub environment: Vec<EnvVar>,
+    /// Its working directory.
+    pub directory: Bytes,
+    /// The AWS configuration that it finds.
+    pub config: Bytes,
+    /// What `agent-aws whoami` reads inside.
+    pub facts: Bytes,
 }
 
 /// Everything a run is asked to be. A caller's options only narrow what policy gives.
@@ -77,8 +78,6 @@ pub struct RunRequest {
     pub network: Option<String>,
     /// The project directory, absolute; empty for none.
     pub project: Bytes,
-    /// The working directory, absolute, as the caller names it.
-    pub directory: Bytes,
     /// More writable paths, absolute.
     pub rw: Vec<Bytes>,
     /// More readable paths, absolute.
@@ -91,8 +90,6 @@ pub struct RunRequest {
     pub home: Option<String>,
     /// AWS region for the agent, over the identity's own.
     pub region: Option<String>,
-    /// Variables for the agent: the fixed list as the caller has them, and `--env`.
-    pub environment: Vec<EnvVar>,
     /// For an own source.
     pub own: OwnSource,
     /// Start the agent only after the first mint.
@@ -138,10 +135,7 @@ pub enum CliToHelper {
     /// First message, and only once.
     Request(Request),
     /// Done as [`HelperToCli::Prepare`] says.
-    Prepared {
-        /// Paths in the caller's own home that are to be hidden: sockets, FIFOs, links to secret stores. Absolute.
-        hide: Vec<Bytes>,
-    },
+    Prepared(Prepared),
     /// The terminal is the agent's: begin. Answer to [`HelperToCli::Ready`].
     Begin,
     /// Send this signal to the agent's process group.
@@ -270,10 +264,14 @@ pub enum HelperToCli {
     Sessions(Vec<SessionRow>),
     /// The answer is complete. The last message.
     Done,
-    /// A piece of the plan for `--explain`, in postcard; pieces follow each other until [`HelperToCli::Done`].
+    /// A piece of the plan, in postcard; pieces follow each other until [`HelperToCli::Prepare`].
     Plan(Bytes),
-    /// Make this ready, then answer [`CliToHelper::Prepared`].
-    Prepare(Preparation),
+    /// Make ready what the plan says of the home, then answer [`CliToHelper::Prepared`]. With `--explain` nothing is to
+    /// be made, and [`HelperToCli::Done`] follows.
+    Prepare {
+        /// Number of the inherited door in the agent.
+        door: i32,
+    },
     /// The session stands.
     Started(Started),
     /// The agent waits in its own process group: give it the terminal, then answer [`CliToHelper::Begin`].

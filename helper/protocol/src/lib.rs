@@ -15,7 +15,7 @@ pub mod state;
 pub use broker::{BrokerToHelper, HelperToBroker, Lifetime, MintedSession, Minting, SourceCredentials};
 pub use channel::{Channel, ChannelError, Received};
 pub use cli::{
-    Ask, CliToHelper, EnvVar, Exit, FailureCode, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion, Preparation,
+    Ask, CliToHelper, EnvVar, Exit, FailureCode, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion, Prepared,
     Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,
 };
 pub use frame::{Frame, FrameError, Header, decode, encode};

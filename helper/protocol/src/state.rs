@@ -26,7 +26,7 @@ pub enum State {
 /// | Begin | | | yes | |
 pub fn cli_may(state: State, message: &CliToHelper) -> bool {
     match message {
-        CliToHelper::Request(_) | CliToHelper::Prepared { .. } => state == State::Asked,
+        CliToHelper::Request(_) | CliToHelper::Prepared(_) => state == State::Asked,
         CliToHelper::Begin => state == State::Ready,
         CliToHelper::Signal(_) => state != State::Asked,
     }

@@ -10,7 +10,6 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use agent_aws_plan::json_escape;
 use agent_aws_protocol::{FailureCode, Refusal};
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
@@ -135,6 +134,19 @@ pub(crate) fn now() -> u64 {
 
 fn timestamp() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}
+
+/// Escapes text for a JSON string: quotes, backslashes, and everything outside printable ASCII.
+fn json_escape(text: &str) -> String {
+    let mut out = String::new();
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit).map(char::from) {
+            Ok(c @ ('"' | '\\')) => out.extend(['\\', c]),
+            Ok(c) if (' '..='~').contains(&c) => out.push(c),
+            _ => out.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -26,15 +26,13 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_aws_plan::{Origin, Plan, Wish, plan};
-use agent_aws_policy::Home;
 use agent_aws_protocol::{
-    Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Preparation, Refusal, Request, RunRequest, SessionRow,
-    Showing, Started,
+    Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing, Started,
 };
 
 use crate::audit::Audit;
@@ -114,14 +112,14 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     }
     let planned = decided.and_then(|g| make_plan(&person, &g, request, command).map(|plan| (g, plan)));
     let (granting, mut plan) = planned.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
+    prepare(cli, &mut plan)?;
     if request.explain {
-        return queries::show(cli, &plan);
+        return cli.send(&HelperToCli::Done).map_err(|e| broken("agent-aws", e));
     }
     if !entered.mode.is_privileged() {
         let text = "running without the setuid helper: policy is advisory here";
         let _ = cli.send(&HelperToCli::Notice(text.into()));
     }
-    prepare(cli, &mut plan)?;
     let records = Records::open(&entered.mode, &person.caller.home)?;
     let record = records.begin(&row(&entered, &plan))?;
     record_start(&mut audit, &granting, &plan)?;
@@ -139,22 +137,17 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
 }
 
 /// What the caller's own rights are enough for is done by the CLI: the home and what is mounted on in it, or what of a
-/// real home must be hidden.
+/// real home must be hidden; and what only the agent reads: its environment, its AWS configuration.
 fn prepare(cli: &Channel, plan: &mut Plan) -> Result<(), Refusal> {
-    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
-    let preparation = match plan.grant.home {
-        Home::Agent => Preparation::Agent {
-            home: bytes(&plan.home),
-            mount_points: plan.mount_points.iter().map(|p| (bytes(&p.below), bytes(&p.source))).collect(),
-        },
-        Home::RealReadOnly | Home::Real => Preparation::Real,
-    };
-    cli.send(&HelperToCli::Prepare(preparation)).map_err(|e| broken("agent-aws", e))?;
+    queries::show(cli, plan)?;
     let said = cli.receive::<CliToHelper>(Some(PREPARED)).map_err(|e| broken("agent-aws", e))?;
-    let CliToHelper::Prepared { hide } = said.message else {
+    let CliToHelper::Prepared(ready) = said.message else {
         return Err(refuse(FailureCode::BadRequest, "agent-aws said something out of turn"));
     };
-    plan.hide(hide.into_iter().map(|path| PathBuf::from(OsString::from_vec(path))).collect()).map_err(unplannable)
+    let path = |bytes| PathBuf::from(OsString::from_vec(bytes));
+    plan.environment = ready.environment.into_iter().map(|v| (v.name, v.value)).collect();
+    plan.directory = path(ready.directory);
+    plan.complete(ready.config, ready.facts, ready.hide.into_iter().map(path).collect()).map_err(unplannable)
 }
 
 /// Broker and sandbox, side by side; then init and broker are told what to do.
@@ -226,16 +219,13 @@ fn make_plan(
     let path = |bytes: &Vec<u8>| PathBuf::from(OsString::from_vec(bytes.clone()));
     let wish = Wish {
         project: path(&request.project),
-        directory: path(&request.directory),
         rw: request.rw.iter().map(path).collect(),
         ro: request.ro.iter().map(|shown| (path(&shown.path), origin(shown.why))).collect(),
         repository: path(&request.repository),
         lift: request.lift.clone(),
         home: request.home.clone(),
-        environment: request.environment.iter().map(|v| (v.name.clone(), v.value.clone())).collect(),
         command,
         resolver: resolver::outside_etc(),
-        door: supervise::DOOR,
     };
     plan(person.caller.clone(), granting.grant.clone(), &wish).map_err(unplannable)
 }

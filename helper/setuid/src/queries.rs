@@ -11,6 +11,7 @@ use crate::policy_files::PolicyFiles;
 use crate::record::Records;
 use crate::refusal::{broken, refuse};
 use crate::subject::{self, Person};
+use crate::supervise::DOOR;
 
 /// Largest piece of text in one message, in bytes.
 const PIECE: usize = 16 * 1024;
@@ -28,13 +29,13 @@ pub(crate) fn say(cli: &Channel, text: &str) -> Result<(), Refusal> {
     send(cli, &HelperToCli::Done)
 }
 
-/// `run --explain`: the plan as data, in pieces.
+/// The plan as data, in pieces, and that it is to be made ready.
 pub(crate) fn show(cli: &Channel, plan: &Plan) -> Result<(), Refusal> {
     let bytes = postcard::to_stdvec(plan).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     for piece in bytes.chunks(PIECE) {
         send(cli, &HelperToCli::Plan(piece.to_vec()))?;
     }
-    send(cli, &HelperToCli::Done)
+    send(cli, &HelperToCli::Prepare { door: DOOR })
 }
 
 fn send(cli: &Channel, message: &HelperToCli) -> Result<(), Refusal> {

@@ -303,7 +303,7 @@ impl Session {
                 return Ok(deadly.then_some(End::Agent(Exit::Signal(number))));
             }
             CliToHelper::Signal(number) => self.tell_init(&HelperToInit::Signal(number))?,
-            CliToHelper::Request(_) | CliToHelper::Prepared { .. } => {}
+            CliToHelper::Request(_) | CliToHelper::Prepared(_) => {}
         }
         Ok(None)
     }

@@ -1,7 +1,7 @@
 //! Programs started as a hostile caller would start them: any argv, environment, descriptors, limits and signals; and
 //! the helper without `agent-aws`, which might have cleaned up before it.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,8 +14,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use agent_aws_harness::{Mode, Output, SOON, Scene, until};
+use agent_aws_plan::{OURS, Plan};
+use agent_aws_policy::Home;
 use agent_aws_protocol::{
-    Ask, Channel, ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, OwnSource, Preparation, Refusal, Request,
+    Ask, Channel, ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, OwnSource, Prepared, Refusal, Request,
     RunRequest,
 };
 
@@ -42,6 +44,7 @@ pub struct Start {
     pub environment: Vec<OsString>,
     /// The working directory.
     pub directory: PathBuf,
+    inside: Option<PathBuf>,
     /// Uid, gid and groups; `None` starts it as whoever runs the tests.
     pub ids: Option<(u32, u32, Vec<u32>)>,
     as_root: Vec<Step>,
@@ -65,6 +68,7 @@ impl Start {
             arguments: [name].into_iter().chain(arguments.iter().map(Into::into)).collect(),
             environment: variables.map(entry).map(OsString::from_vec).collect(),
             directory: scene.machine.project(&alice),
+            inside: None,
             ids: scene.machine.is_private().then(|| (alice.uid, alice.gid, vec![alice.gid])),
             as_root: vec![],
             as_caller: vec![],
@@ -162,6 +166,13 @@ impl Start {
         self.try_run().expect("starting a program")
     }
 
+    /// The agent shall work there, and not in the project.
+    #[must_use]
+    pub fn working_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.inside = Some(directory.into());
+        self
+    }
+
     /// Starts the helper and asks it.
     #[track_caller]
     pub fn talk(self, request: Request) -> Talk {
@@ -172,6 +183,7 @@ impl Start {
     #[track_caller]
     pub fn talk_about(self, message: &CliToHelper) -> Talk {
         let (ours, theirs) = Channel::pair().expect("a socket pair");
+        let inside = self.inside.clone().map(|directory| directory.into_os_string().into_vec());
         let started = self.spawn(Some(theirs), Stdio::null()).expect("starting the helper");
         let channel = Channel::new(ours, LIMIT);
         match channel.send(message) {
@@ -179,7 +191,7 @@ impl Start {
             Ok(()) | Err(ChannelError::Closed) => {}
             Err(e) => panic!("{e}"),
         }
-        Talk { started, channel, messages: vec![] }
+        Talk { started, channel, messages: vec![], directory: inside }
     }
 
     /// Starts the helper, asks it and hears it out.
@@ -238,6 +250,8 @@ pub struct Talk {
     started: Started,
     channel: Channel,
     messages: Vec<HelperToCli>,
+    /// The agent's working directory, if it is not the project.
+    directory: Option<Vec<u8>>,
 }
 
 impl Talk {
@@ -259,9 +273,15 @@ impl Talk {
         };
         match &said {
             HelperToCli::Ready { .. } => self.say(&CliToHelper::Begin),
-            HelperToCli::Prepare(preparation) => {
-                make_ready(preparation);
-                self.say(&CliToHelper::Prepared { hide: vec![] });
+            HelperToCli::Prepare { door } => {
+                let pieces =
+                    self.messages.iter().filter_map(|m| if let HelperToCli::Plan(p) = m { Some(p) } else { None });
+                let plan: Plan = postcard::from_bytes(&pieces.flatten().copied().collect::<Vec<u8>>()).unwrap();
+                let mut ready = make_ready(&plan, *door);
+                if let Some(directory) = &self.directory {
+                    ready.directory.clone_from(directory);
+                }
+                self.say(&CliToHelper::Prepared(ready));
             }
             _ => {}
         }
@@ -289,14 +309,15 @@ impl Talk {
     }
 }
 
-/// Makes a home and its mount points as the CLI does, for whom they belong to. Nobody plants anything meanwhile.
-fn make_ready(preparation: &Preparation) {
-    let Preparation::Agent { home, mount_points } = preparation else { return };
-    let home = Path::new(OsStr::from_bytes(home));
-    make(home);
-    for (below, source) in mount_points {
-        let at = home.join(OsStr::from_bytes(below));
-        match std::fs::metadata(OsStr::from_bytes(source)) {
+/// Makes a home and its mount points as the CLI does, for whom they belong to; nobody plants anything meanwhile. And
+/// what the agent needs at least.
+fn make_ready(plan: &Plan, door: i32) -> Prepared {
+    if plan.grant.home == Home::Agent {
+        make(&plan.home);
+    }
+    for point in &plan.mount_points {
+        let at = plan.home.join(&point.below);
+        match std::fs::metadata(&point.source) {
             Ok(found) if found.is_dir() => make(&at),
             Ok(_) => {
                 make(at.parent().unwrap());
@@ -304,6 +325,22 @@ fn make_ready(preparation: &Preparation) {
             }
             Err(_) => {}
         }
+    }
+    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+    let config = format!("[default]\ncredential_process = {OURS}/agent-aws-credentials\n");
+    let variables = [
+        ("PATH", b"/usr/local/bin:/usr/bin:/bin".to_vec()),
+        ("HOME", bytes(&plan.caller.home)),
+        ("AGENT_AWS_FD", door.to_string().into_bytes()),
+        ("AGENT_AWS_SESSION", plan.grant.session.clone().into_bytes()),
+        ("AWS_CONFIG_FILE", format!("{OURS}/config").into_bytes()),
+    ];
+    Prepared {
+        hide: vec![],
+        environment: variables.map(|(name, value)| EnvVar { name: name.into(), value }).to_vec(),
+        directory: bytes(&plan.project),
+        config: config.into_bytes(),
+        facts: b"{}\n".to_vec(),
     }
 }
 
@@ -383,15 +420,13 @@ pub fn request(scene: &Scene) -> RunRequest {
         identity,
         sandbox: None,
         network: None,
-        project: project.clone(),
-        directory: project,
+        project,
         rw: vec![],
         ro: vec![],
         repository: vec![],
         lift: vec![],
         home: None,
         region: None,
-        environment: vec![],
         own: OwnSource { environment: own },
         wait: true,
         explain: false,

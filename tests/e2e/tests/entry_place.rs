@@ -30,9 +30,8 @@ fn main() -> ExitCode {
 }
 
 /// A request from elsewhere.
-fn from(scene: &Scene, project: impl Into<PathBuf>, directory: impl Into<PathBuf>) -> RunRequest {
-    let bytes = |path: PathBuf| path.into_os_string().into_vec();
-    RunRequest { project: bytes(project.into()), directory: bytes(directory.into()), ..request(scene) }
+fn from(scene: &Scene, project: impl Into<PathBuf>) -> RunRequest {
+    RunRequest { project: project.into().into_os_string().into_vec(), ..request(scene) }
 }
 
 /// Case 20, runc's working directory: the helper's own does not matter, and one that is gone is no project.
@@ -49,7 +48,7 @@ fn a_deleted_working_directory_is_refused_in_words(mode: Mode) {
     let control = deleted(Start::program(&scene, "/bin/cat", &["/proc/self/cwd/x"])).run();
     assert_ne!(control.code(), 0, "{control}");
     deleted(Start::run_of(&scene, &["true"])).run().refused("working directory");
-    deleted(Start::helper(&scene, &["true"])).ask(from(&scene, &gone, &gone)).refused("gone");
+    deleted(Start::helper(&scene, &["true"])).working_in(&gone).ask(from(&scene, &gone)).refused("gone");
     assert_eq!(deleted(Start::helper(&scene, &["echo", "ran"])).ask(request(&scene)).says(), "ran\n");
     nothing_is_left(&scene);
 }
@@ -72,9 +71,9 @@ fn a_directory_that_the_caller_may_not_enter_is_not_entered_as_root(mode: Mode) 
     };
     let output = within(Start::run_of(&scene, &command)).run().ends(125);
     assert!(!output.stdout.contains("of root's") && !output.stderr.is_empty(), "{output}");
-    within(Start::helper(&scene, &command)).ask(from(&scene, &secret, &secret)).refused("roots");
+    within(Start::helper(&scene, &command)).working_in(&secret).ask(from(&scene, &secret)).refused("roots");
     let parent = scene.machine.project(&scene.machine.user("alice"));
-    within(Start::helper(&scene, &command)).ask(from(&scene, parent, &secret)).refused("cannot be entered");
+    within(Start::helper(&scene, &command)).working_in(&secret).ask(from(&scene, parent)).refused("cannot be entered");
     nothing_is_left(&scene);
 }
 
@@ -91,7 +90,7 @@ fn a_path_longer_than_the_kernel_takes_is_refused_in_words(mode: Mode) {
     assert_eq!(output.code(), 125, "{output}");
     assert!(output.stderr.contains("working directory"), "{output}");
     let long: PathBuf = Path::new("/").join(vec!["d".repeat(200); 25].join("/"));
-    let answer = Start::helper(&scene, &["true"]).ask(from(&scene, &long, &long));
+    let answer = Start::helper(&scene, &["true"]).working_in(&long).ask(from(&scene, &long));
     assert!(answer.refusal().is_some() && answer.output.stdout.is_empty(), "{answer}");
     nothing_is_left(&scene);
 }
@@ -109,7 +108,7 @@ fn a_file_system_that_never_answers_hangs_nobody(mode: Mode) {
     mount(Some("silent"), &place, Some("fuse"), MsFlags::empty(), Some(options.as_str())).expect("a FUSE mount");
     let control = Start::program(&scene, "/usr/bin/timeout", &["-s", "KILL", "1", "ls", "silent"]).run();
     assert_eq!(control.code(), 137, "the control does not hang: {control}");
-    let answer = Start::helper(&scene, &["true"]).ask(from(&scene, &place, &place));
+    let answer = Start::helper(&scene, &["true"]).working_in(&place).ask(from(&scene, &place));
     answer.refused("opening your files");
     nothing_is_left(&scene);
     drop(server);
@@ -129,7 +128,7 @@ fn a_magic_link_leads_to_no_project(mode: Mode) {
         "/proc/self/fd/5", "/proc/1/root", "/proc/self/root/etc", "/proc/self/cwd", "/proc/thread-self/cwd",
         "/dev/fd/5",
     ] {
-        let answer = start().ask(from(&scene, link, link));
+        let answer = start().working_in(link).ask(from(&scene, link));
         assert!(answer.refusal().is_some() && answer.output.stdout.is_empty(), "{link}: {answer}");
         let more = RunRequest { ro: vec![Shown { path: link.into(), why: Showing::Asked }], ..request(&scene) };
         refused_or_without(&start().ask(more), link);
@@ -154,7 +153,7 @@ fn a_leaked_directory_is_no_working_directory(mode: Mode) {
         start.as_caller(move || sys::duplicate(leaked.as_raw_fd(), 5))
     };
     for directory in ["/proc/self/fd/5", "/proc/1/cwd", "/proc/self/cwd", "/proc/self/root", "/dev/fd/5"] {
-        let answer = leak(Start::helper(&scene, &look)).ask(from(&scene, &project, directory));
+        let answer = leak(Start::helper(&scene, &look)).working_in(directory).ask(from(&scene, &project));
         let stdout = &answer.output.stdout;
         assert!(!stdout.contains("root:x:0:0") || answer.refusal().is_some(), "{directory}: {answer}");
         assert!(!stdout.contains("[identity"), "{directory}: {answer}");

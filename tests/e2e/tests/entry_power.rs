@@ -209,7 +209,6 @@ fn root_is_refused_unless_it_says_so(mode: Mode) {
         allow_root,
         identity: Ask::Named("incident".into()),
         project: b"/home/root/src".to_vec(),
-        directory: b"/home/root/src".to_vec(),
         ..request(&scene)
     };
     root(Start::helper(&scene, &["true"])).ask(asked(false)).refused("you are root");

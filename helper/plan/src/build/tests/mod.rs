@@ -1,5 +1,4 @@
 use super::*;
-use crate::environment::EnvError;
 
 fn caller() -> Caller {
     Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() }
@@ -28,13 +27,7 @@ fn grant() -> Grant {
 }
 
 fn wish(project: &str) -> Wish {
-    Wish {
-        project: project.into(),
-        directory: project.into(),
-        command: vec![b"true".to_vec()],
-        door: 100,
-        ..Wish::default()
-    }
+    Wish { project: project.into(), command: vec![b"true".to_vec()], ..Wish::default() }
 }
 
 fn refusal(project: &str) -> String {
@@ -130,10 +123,11 @@ fn a_real_home_shows_no_secret_store_and_nothing_that_is_to_be_hidden() {
     assert_eq!(access(&p, "/home/jo/.aws"), Some(Access::Hidden));
     assert_eq!(access(&p, "/home/jo/src/p"), Some(Access::Write));
     assert!(p.mount_points.is_empty());
-    p.hide(vec!["/home/jo/.cache/socket".into(), "/home/jo/.aws/inside".into(), "/etc/elsewhere".into()]).unwrap();
+    let hide = ["/home/jo/.cache/socket", "/home/jo/.aws/inside", "/etc/elsewhere"].map(PathBuf::from).to_vec();
+    p.complete(vec![], vec![], hide).unwrap();
     assert_eq!(access(&p, "/home/jo/.cache/socket"), Some(Access::Hidden));
     assert_eq!((access(&p, "/home/jo/.aws/inside"), access(&p, "/etc/elsewhere")), (None, None));
-    assert!(p.hide(vec!["/home/jo/../../etc".into()]).is_err());
+    assert!(p.complete(vec![], vec![], vec!["/home/jo/../../etc".into()]).is_err());
     let writable = plan(caller(), Grant { home: Home::Real, ..grant() }, &wish("/srv/work/p")).unwrap();
     assert_eq!(access(&writable, "/home/jo"), Some(Access::Write));
     let odd = Caller { home: "/usr/games".into(), ..caller() };
@@ -195,31 +189,4 @@ fn what_is_mounted_below_the_home_gets_a_mount_point_there() {
     let below: Vec<_> = p.mount_points.iter().map(|m| m.below.clone()).collect();
     assert_eq!(below, [PathBuf::from("src/p")]);
     assert!(plan(caller(), grant(), &wish("/srv/work/p")).unwrap().mount_points.is_empty());
-}
-
-#[test]
-fn every_profile_name_of_the_generated_configuration_leads_to_the_one_client() {
-    let text = generated::aws_config(&grant(), Path::new("/run/agent-aws/agent-aws-credentials"));
-    assert!(text.contains("[default]") && text.contains("[profile prod-readonly]"));
-    assert_eq!(text.matches("credential_process = /run/agent-aws/agent-aws-credentials").count(), 3);
-    assert!(!text.contains("aws_secret_access_key"));
-}
-
-#[test]
-fn the_private_door_is_announced_only_where_it_exists() {
-    let name = b"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI".to_vec();
-    let has = |g: &Grant| {
-        let p = plan(caller(), g.clone(), &wish("/srv/work/p")).unwrap();
-        p.environment.iter().any(|(n, _)| *n == name)
-    };
-    assert!(has(&grant()));
-    assert!(!has(&Grant { network: Network::Shared, ..grant() }));
-}
-
-#[test]
-fn no_credential_variable_reaches_the_environment_even_if_asked_for() {
-    let mut w = wish("/srv/work/p");
-    w.environment = vec![(b"AWS_SESSION_TOKEN".to_vec(), b"x".to_vec())];
-    let refused = plan(caller(), grant(), &w).unwrap_err();
-    assert!(matches!(refused, PlanError::Variable(EnvError::Refused(..))), "{refused}");
 }

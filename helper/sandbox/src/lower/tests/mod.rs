@@ -27,8 +27,10 @@ fn a_plan(network: Network) -> Plan {
         rw_paths: vec!["/".into()],
     };
     let project = PathBuf::from("/home/jo/p");
-    let wish = Wish { directory: project.clone(), project, command: vec![b"true".to_vec()], ..Wish::default() };
-    plan(caller, grant, &wish).unwrap()
+    let wish = Wish { project, command: vec![b"true".to_vec()], ..Wish::default() };
+    let mut plan = plan(caller, grant, &wish).unwrap();
+    plan.complete(vec![], vec![], vec![]).unwrap();
+    plan
 }
 
 /// A Debian host, with a repository as the project.

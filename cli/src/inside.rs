@@ -1,0 +1,185 @@
+//! What the agent finds about itself: its environment, built from a list and never filtered from the caller's, its AWS
+//! configuration, its working directory. None of it holds a secret, and none of it binds the caller.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use agent_aws_plan::{Access, Intent, OURS, Origin, Plan, What};
+use agent_aws_policy::{Home, Network};
+use agent_aws_protocol::EnvVar;
+use serde_json::json;
+
+type Variable = (Vec<u8>, Vec<u8>);
+
+/// PATH of an agent whose caller sent none.
+const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+
+/// The whole environment. Ours comes last and wins over anything of the caller's.
+pub(crate) fn environment(plan: &Plan, given: &[EnvVar], door: i32) -> Vec<EnvVar> {
+    let (caller, grant) = (&plan.caller, &plan.grant);
+    let mut all: Vec<Variable> = vec![(b"PATH".to_vec(), DEFAULT_PATH.to_vec())];
+    for EnvVar { name, value } in given {
+        let value = if name == b"PATH" { absolute_entries(value) } else { value.clone() };
+        set(&mut all, name, &value);
+    }
+    let runtime = format!("/run/user/{}", caller.uid);
+    set(&mut all, b"HOME", caller.home.as_os_str().as_bytes());
+    set(&mut all, b"USER", caller.login.as_bytes());
+    set(&mut all, b"LOGNAME", caller.login.as_bytes());
+    set(&mut all, b"SHELL", caller.shell.as_os_str().as_bytes());
+    set(&mut all, b"XDG_RUNTIME_DIR", runtime.as_bytes());
+    set(&mut all, b"AGENT_AWS_SESSION", grant.session.as_bytes());
+    set(&mut all, b"AGENT_AWS_IDENTITY", grant.identity.as_bytes());
+    set(&mut all, b"AGENT_AWS_FD", door.to_string().as_bytes());
+    set(&mut all, b"AWS_CONFIG_FILE", format!("{OURS}/config").as_bytes());
+    set(&mut all, b"AWS_SHARED_CREDENTIALS_FILE", b"/dev/null");
+    set(&mut all, b"AWS_SDK_LOAD_CONFIG", b"1");
+    set(&mut all, b"AWS_EC2_METADATA_DISABLED", b"true");
+    if let Some(region) = &grant.region {
+        // Both names: the AWS CLI v1 and botocore read only the second.
+        set(&mut all, b"AWS_REGION", region.as_bytes());
+        set(&mut all, b"AWS_DEFAULT_REGION", region.as_bytes());
+    }
+    if grant.network != Network::Shared {
+        set(&mut all, b"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", b"/credentials");
+        // SDKs that obey proxy variables would send the fetch of credentials itself to the proxy. Programs read one
+        // spelling or the other: what the caller gave in one of them must not be hidden by ours in the other.
+        let given = |name: &[u8]| all.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        let (upper, lower) = (given(b"NO_PROXY"), given(b"no_proxy"));
+        for (name, own, other) in [(b"NO_PROXY", &upper, &lower), (b"no_proxy", &lower, &upper)] {
+            let given = own.as_ref().or(other.as_ref()).cloned().unwrap_or_default();
+            let comma: &[u8] = if given.is_empty() { b"" } else { b"," };
+            set(&mut all, name, &[given.as_slice(), comma, b"169.254.170.2"].concat());
+        }
+    }
+    all.into_iter().map(|(name, value)| EnvVar { name, value }).collect()
+}
+
+/// The AWS configuration that clients inside read: every name leads to the one identity.
+pub(crate) fn aws_config(plan: &Plan) -> String {
+    let grant = &plan.grant;
+    let mut names = vec!["[default]".to_string()];
+    let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
+    let own = grant.identity.strip_prefix("own:").unwrap_or(&grant.identity);
+    for alias in std::iter::once(own).chain(grant.aliases.iter().map(String::as_str)) {
+        let header = format!("[profile {alias}]");
+        if alias != "default" && plain(alias) && !names.contains(&header) {
+            names.push(header);
+        }
+    }
+    let region = grant.region.as_ref().map(|r| format!("region = {r}\n")).unwrap_or_default();
+    let body = format!("{region}credential_process = {OURS}/agent-aws-credentials\n");
+    names.iter().map(|header| format!("{header}\n{body}")).collect::<Vec<_>>().join("\n")
+}
+
+/// What `agent-aws whoami` reads inside.
+pub(crate) fn facts(plan: &Plan) -> String {
+    let grant = &plan.grant;
+    let facts = json!({
+        "session": grant.session,
+        "identity": grant.identity,
+        "sandbox": grant.sandbox,
+        "access": grant.access,
+        "network": grant.network.as_str(),
+        "region": grant.region.as_deref().unwrap_or_default(),
+    });
+    format!("{facts}\n")
+}
+
+/// The caller's working directory where the sandbox shows it, else the project, else the home.
+pub(crate) fn directory(plan: &Plan, wished: PathBuf) -> PathBuf {
+    let shows = |i: &Intent| {
+        let system = i.origin == Origin::Table("system".into());
+        let real = plan.grant.home != Home::Agent && i.path == plan.caller.home;
+        let host = system || real || matches!(i.origin, Origin::Project | Origin::Repository | Origin::Caller(_));
+        host && matches!(i.what, What::Bind(_)) && wished.starts_with(&i.path)
+    };
+    let hidden = plan.intents.iter().any(|i| i.access == Access::Hidden && wished.starts_with(&i.path));
+    match plan.intents.iter().any(shows) && !hidden {
+        true => wished,
+        false if plan.project.as_os_str().is_empty() => plan.caller.home.clone(),
+        false => plan.project.clone(),
+    }
+}
+
+fn set(all: &mut Vec<Variable>, name: &[u8], value: &[u8]) {
+    match all.iter_mut().find(|(n, _)| n == name) {
+        Some((_, v)) => *v = value.to_vec(),
+        None => all.push((name.to_vec(), value.to_vec())),
+    }
+}
+
+/// `.` and empty entries of PATH would execute what lies in the working directory.
+fn absolute_entries(path: &[u8]) -> Vec<u8> {
+    let kept: Vec<&[u8]> = path.split(|b| *b == b':').filter(|entry| entry.starts_with(b"/")).collect();
+    if kept.is_empty() { DEFAULT_PATH.to_vec() } else { kept.join(b":".as_slice()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_aws_plan::{Caller, Grant, Wish};
+    use agent_aws_policy::Limits;
+
+    #[test]
+    fn relative_entries_of_path_are_dropped() {
+        assert_eq!(absolute_entries(b".:/usr/bin::bin:/opt/x"), b"/usr/bin:/opt/x");
+        assert_eq!(absolute_entries(b"."), DEFAULT_PATH);
+    }
+
+    fn a_plan(network: Network) -> Plan {
+        let caller =
+            Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() };
+        let grant = Grant {
+            session: "00".into(),
+            identity: "own:dev".into(),
+            facts: vec![],
+            aliases: vec!["prod-readonly".into()],
+            access: "read".into(),
+            region: Some("eu-west-1".into()),
+            sandbox: "standard".into(),
+            network,
+            home: Home::Agent,
+            share_homes: false,
+            nesting: false,
+            debug: false,
+            limits: Limits::default(),
+            may_lift: vec![],
+            hide: vec!["/srv/work/p/secret".into()],
+            waived: vec![],
+            rw_paths: vec!["/srv/work".into()],
+        };
+        let wish = Wish { project: "/srv/work/p".into(), command: vec![b"true".to_vec()], ..Wish::default() };
+        agent_aws_plan::plan(caller, grant, &wish).unwrap()
+    }
+
+    #[test]
+    fn every_profile_name_of_the_generated_configuration_leads_to_the_one_client() {
+        let text = aws_config(&a_plan(Network::None));
+        assert!(
+            text.contains("[default]") && text.contains("[profile prod-readonly]") && text.contains("[profile dev]")
+        );
+        assert_eq!(text.matches("credential_process = /run/agent-aws/agent-aws-credentials").count(), 3);
+        assert!(!text.contains("aws_secret_access_key"));
+    }
+
+    #[test]
+    fn the_private_door_is_announced_only_where_it_exists() {
+        let has = |network| {
+            let all = environment(&a_plan(network), &[], 100);
+            all.iter().any(|v| v.name == b"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        };
+        assert!(has(Network::None) && !has(Network::Shared));
+    }
+
+    #[test]
+    fn the_agent_works_where_the_caller_is_if_that_is_shown() {
+        let at = |wished: &str| directory(&a_plan(Network::None), wished.into());
+        for shown in ["/srv/work/p/src", "/usr/share"] {
+            assert_eq!(at(shown), PathBuf::from(shown));
+        }
+        for other in ["/srv/elsewhere", "/home/jo", "/srv/work/p/secret/x"] {
+            assert_eq!(at(other), PathBuf::from("/srv/work/p"), "{other}");
+        }
+    }
+}
