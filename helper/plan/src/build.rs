@@ -125,7 +125,7 @@ pub fn plan(caller: Caller, grant: Grant, wish: &Wish) -> Result<Plan, PlanError
 impl Plan {
     /// Parents before children.
     fn sort(&mut self) {
-        self.intents.sort_by_key(|i| i.path.components().count());
+        self.intents.sort_by_cached_key(|i| i.path.components().count());
     }
 
     /// Hides more of the caller's own home than the table does: what the CLI found in it.
