@@ -118,7 +118,7 @@ pub fn plan(caller: Caller, grant: Grant, wish: &Wish) -> Result<Plan, PlanError
 impl Plan {
     /// Parents before children.
     fn sort(&mut self) {
-        self.intents.sort_by_key(|i| i.path.components().count());
+        self.intents.sort_by_cached_key(|i| i.path.components().count());
     }
 
     /// Adds what the CLI made ready: files of ours, and what of a real home is hidden beside the table.

@@ -95,8 +95,9 @@ impl Secrets {
         let known = |list: &[(Place, PathBuf)], path: &Path| list.iter().any(|(_, p)| p == path);
         let at = |path: &Path| open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok();
         for store in stores {
+            let here = at(&store);
             // A store may be a link (into a repository of dotfiles): what contains its target contains it too.
-            let real = store.canonicalize().unwrap_or_default();
+            let real = here.and_then(|_| store.canonicalize().ok()).unwrap_or_default();
             for parent in store.ancestors().skip(1).chain(real.ancestors().skip(1)) {
                 if !known(&found.above, parent)
                     && let Some(at) = at(parent)
@@ -104,7 +105,7 @@ impl Secrets {
                     found.above.push((at, parent.into()));
                 }
             }
-            found.stores.extend(at(&store).map(|at| (at, store)));
+            found.stores.extend(here.map(|at| (at, store)));
         }
         found
     }

@@ -1,6 +1,6 @@
 //! Giving privilege up for good. Every step is read back; a step that did not take ends the process.
 
-use std::os::unix::fs::FileExt;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use caps::{CapSet, Capability};
@@ -97,10 +97,9 @@ impl Status {
 
     /// As it is now; nothing, which no expectation meets, if it cannot be read.
     fn read(&self) -> String {
-        // 65536 groups, each with a space, and the rest.
-        let mut text = vec![0u8; 1 << 20];
-        let length = self.0.read_at(&mut text, 0).unwrap_or(0);
-        String::from_utf8_lossy(text.get(..length).unwrap_or_default()).into_owned()
+        let (mut file, mut text) = (&self.0, Vec::with_capacity(4096));
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut text));
+        read.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&text).into_owned())
     }
 }
 

@@ -48,7 +48,7 @@ impl Child {
 
 impl Process {
     /// Ends it, whatever it does. Its own ids do not matter: we are root, keep CAP_KILL, or have the same uid.
-    fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 

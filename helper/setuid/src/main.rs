@@ -101,12 +101,15 @@ fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
 /// One run, start to end.
 fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u8>>) -> Result<(), Refusal> {
     // Decide.
-    let opened = || Ok::<_, Refusal>((Audit::open(&entered.mode)?, PolicyFiles::find(&entered.mode)?));
+    let opened = || -> Result<_, Refusal> {
+        let (audit, policy) = (Audit::open(&entered.mode)?, PolicyFiles::find(&entered.mode)?);
+        Ok((audit, policy.read(), policy))
+    };
     let (person, opened) = subject::resolve_while(&entered, opened)?;
-    let (mut audit, policy) = opened?;
+    let (mut audit, read, policy) = opened?;
     let session = session_id()?;
     audit.about(&[("session", &session), ("uid", &entered.caller.uid), ("login", &person.caller.login)]);
-    let decided = policy.read().and_then(|policy| decide::decide(&policy, &person, request, &session));
+    let decided = read.and_then(|policy| decide::decide(&policy, &person, request, &session));
     if !entered.mode.is_privileged() {
         system_source_needs_privilege(&decided)?;
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_aws_plan::tables::SECRET_STORES;
-use agent_aws_plan::{Access, Kind, Opener, Origin, Plan, Source, SourceId, What};
+use agent_aws_plan::{Access, Intent, Kind, Opener, Origin, Plan, Source, SourceId, What};
 use agent_aws_policy::Network;
 use agent_aws_protocol::{Channel, ChannelError, FailureCode, Refusal};
 use agent_aws_sandbox as linux;
@@ -79,12 +79,7 @@ pub(crate) fn build(entered: &Entered, plan: &Plan) -> Result<Sandbox, Refusal> 
         125
     });
     let builder = builder.map_err(|e| no_namespaces(entered, &e))?;
-    let listeners = match hear(&builder) {
-        Ok(listeners) => listeners,
-        Err(refusal) => {
-            return Err(refusal);
-        }
-    };
+    let listeners = hear(&builder)?;
     let init = Child { channel: ours, ..builder };
     Ok(Sandbox { init, listeners })
 }
@@ -137,7 +132,9 @@ fn prepare(entered: &Entered, plan: &Plan, facts: KernelFacts) -> Result<Prepare
             None => Kind::Missing,
         };
         check(plan, SourceId(index), &found, &kind)?;
-        let mounted = matches!(kind, Kind::Directory | Kind::File);
+        let shown = |i: &Intent| matches!(i.what, What::Bind(s) | What::Device(s) if s.0 == index);
+        // What is only masked gets no mount: to put one away unused takes the kernel longer than all the others.
+        let mounted = matches!(kind, Kind::Directory | Kind::File) && plan.intents.iter().any(shown);
         trees.push(match found.descriptor {
             Some(fd) if mounted => Some(linux::clone_tree(fd.as_fd(), &source.path).map_err(kernel)?),
             _ => None,
@@ -157,10 +154,10 @@ fn check(plan: &Plan, id: SourceId, found: &Opened, kind: &Kind) -> Result<(), R
     let Some(source) = plan.sources.get(id.0) else {
         return Ok(());
     };
-    let shown = source.path.display().to_string().escape_debug().to_string();
+    let shown = || source.path.display().to_string().escape_debug().to_string();
     let Some(fd) = &found.descriptor else {
         return match source.required && source.opener == Opener::Caller {
-            true => Err(refuse(FailureCode::BadRequest, format_args!("`{shown}` does not exist"))),
+            true => Err(refuse(FailureCode::BadRequest, format_args!("`{}` does not exist", shown()))),
             false => Ok(()),
         };
     };
@@ -172,36 +169,36 @@ fn check(plan: &Plan, id: SourceId, found: &Opened, kind: &Kind) -> Result<(), R
     let here = plan.intents.iter().find(|i| matches!(i.what, What::Bind(s) if s == id));
     match here.map(|i| (&i.origin, i.access)) {
         Some((Origin::Project | Origin::Repository, _)) if *kind != Kind::Directory => {
-            Err(refuse(FailureCode::BadRequest, format_args!("the project `{shown}` is no directory")))
+            Err(refuse(FailureCode::BadRequest, format_args!("the project `{}` is no directory", shown())))
         }
         Some((Origin::Project | Origin::Repository | Origin::Caller(_), Access::Write)) if !found.writable => {
-            let text = format!("you cannot write to `{shown}`");
+            let text = format!("you cannot write to `{}`", shown());
             Err(advise(FailureCode::BadRequest, text, "choose another project with --project DIR, or use --ro"))
         }
         _ => Ok(()),
     }
 }
 
-/// Opens every source with the rights that it says.
+/// Opens every source with the rights that it says: the caller's in another process, meanwhile.
 fn open_all(entered: &Entered, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
-    let (theirs, reopened) = match entered.mode.is_privileged() {
-        true => (open_as_caller(&entered.caller, plan)?, None),
-        false => (open_here(plan)?, Some(entered.installation.reopened()?)),
+    let (child, reopened) = match entered.mode.is_privileged() {
+        true => (Some(open_as_caller(&entered.caller, plan)?), None),
+        false => (None, Some(entered.installation.reopened()?)),
     };
     let ours = reopened.as_ref().unwrap_or(&entered.installation);
+    let open = |source: &Source| match source.opener {
+        Opener::Root => linux::open_source(source).map_err(kernel).map(Some),
+        Opener::Caller => Ok(None),
+        Opener::Ours => {
+            let program = ours.program(source.path.to_str().unwrap_or_default())?;
+            Ok(Some(Opened { descriptor: Some(program), writable: false }))
+        }
+    };
+    let opened: Vec<Option<Opened>> = plan.sources.iter().map(open).collect::<Result<_, Refusal>>()?;
+    let theirs = child.map_or_else(|| open_here(plan), |child| receive_opened(plan, &child))?;
     let mut theirs = theirs.into_iter();
-    let mut opened = Vec::new();
-    for source in &plan.sources {
-        opened.push(match source.opener {
-            Opener::Root => linux::open_source(source).map_err(kernel)?,
-            Opener::Caller => theirs.next().ok_or_else(|| installation("a source is missing", "report this"))?,
-            Opener::Ours => {
-                let name = source.path.to_str().unwrap_or_default();
-                Opened { descriptor: Some(ours.program(name)?), writable: false }
-            }
-        });
-    }
-    Ok(opened)
+    let all = opened.into_iter().map(|found| found.or_else(|| theirs.next()));
+    all.map(|found| found.ok_or_else(|| installation("a source is missing", "report this"))).collect()
 }
 
 fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
@@ -218,7 +215,7 @@ fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
 
 /// In a child with all of the caller's ids: what root may not open (FUSE, root_squash) the caller may, what the caller
 /// may not open stays closed, and a file server that hangs hangs only the child.
-fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
+fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Child, Refusal> {
     let child = Child::start(None, OPENING, |socket| {
         let channel = Channel::new(socket, OPENING);
         match linux::become_permanently(caller).and_then(|()| tell_opened(plan, &channel)) {
@@ -229,8 +226,7 @@ fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
             }
         }
     });
-    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
-    receive_opened(plan, &child)
+    child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))
 }
 
 fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {

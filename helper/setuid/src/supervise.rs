@@ -333,6 +333,8 @@ impl Session {
 
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
+        // Both end at the same time.
+        self.parts.broker.process.kill();
         drop(self.parts);
         drop(record);
         let how = match &end {

@@ -41,15 +41,28 @@ impl Product {
         below.join("release").join(self.name)
     }
 
-    fn build(&self) -> Outcome {
-        let mut cargo = shell::cargo(&["build", "--release", "--locked", "-p", self.name]);
+    fn build(&self, root: &Path) -> Outcome {
+        let mut cargo = shell::cargo(&["rustc", "--release", "--locked", "-p", self.name]);
         if self.is_static {
             // With --target the flags are the program's only, and what it shares with the others is not rebuilt.
             let given = std::env::var("RUSTFLAGS").unwrap_or_default();
             cargo.args(["--target", host()]).env("RUSTFLAGS", format!("{given} -C target-feature=+crt-static").trim());
+        } else {
+            cargo.args(["--", "-L"]).arg(format!("native={}", static_libgcc(root)?.display()));
         }
         shell::run(&mut cargo)
     }
+}
+
+/// A directory for the linker in which libgcc_s is the part of it that is linked statically. Nothing here unwinds, and as
+/// a shared library it would cost each start a look for it and its constructor: every `cpuid` of that traps in a virtual
+/// machine.
+fn static_libgcc(root: &Path) -> Result<PathBuf, Failure> {
+    let place = shell::target_dir(root).join("static-libgcc");
+    let script = place.join("libgcc_s.so");
+    std::fs::create_dir_all(&place).map_err(Failure::on(place.display()))?;
+    std::fs::write(&script, "GROUP ( -lgcc_eh -lgcc )\n").map_err(Failure::on(script.display()))?;
+    Ok(place)
 }
 
 /// The triple that rustc builds for by itself: glibc on Linux.
@@ -67,7 +80,7 @@ fn host() -> &'static str {
 pub(crate) fn build(root: &Path) -> Outcome {
     let mut clock = Clock::start();
     for product in PRODUCTS {
-        clock.part(product.name, || product.build())?;
+        clock.part(product.name, || product.build(root))?;
     }
     clock.print();
     for product in PRODUCTS {
@@ -83,7 +96,7 @@ pub(crate) fn build_missing(root: &Path) -> Outcome {
     for product in PRODUCTS {
         if !product.built(root).is_file() {
             println!("{} is not built yet", product.name);
-            product.build()?;
+            product.build(root)?;
         }
     }
     Ok(())
