@@ -66,6 +66,7 @@ fn short(op: &Op) -> String {
             format!("Attach {} {access}{}", path.display(), if *devices { " dev" } else { "" })
         }
         Op::Memory { path, mode, .. } => format!("Memory {} {mode:o}", path.display()),
+        Op::Fifo { path, mode } => format!("Fifo {} {mode:o}", path.display()),
         op => format!("{op:?}"),
     }
 }
