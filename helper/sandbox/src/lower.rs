@@ -113,8 +113,11 @@ impl Lowering<'_> {
             What::Processes => {
                 self.stand(&path, true);
                 self.ops.push(Op::Processes { path: path.clone() });
-                // Settings of the machine: uid 0 (`--allow-root`) writes to them without any capability.
-                self.ops.extend(SETTINGS.map(|name| Op::Freeze { path: path.join(name) }));
+                // Settings of the machine: uid 0 (`--allow-root`) writes to them without any capability. Nobody else can,
+                // and a /proc with something mounted in it would keep an inner sandbox from a new one of its own.
+                if self.plan.caller.uid == 0 || !self.plan.grant.nesting {
+                    self.ops.extend(SETTINGS.map(|name| Op::Freeze { path: path.join(name) }));
+                }
             }
             What::Terminals => {
                 self.stand(&path, true);

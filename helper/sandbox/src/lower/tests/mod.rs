@@ -117,6 +117,17 @@ fn nesting_leaves_scopes_but_no_file_rule() {
 }
 
 #[test]
+fn nothing_is_mounted_below_proc_where_an_inner_sandbox_needs_one_unless_for_root() {
+    let frozen = |uid, nesting| {
+        let mut plan = a_plan(Network::None);
+        (plan.caller.uid, plan.grant.nesting) = (uid, nesting);
+        let lowered = lower(&plan, &found(&plan), &FACTS).unwrap();
+        lowered.ops.iter().any(|op| matches!(op, Op::Freeze { .. }))
+    };
+    assert!(!frozen(1000, true) && frozen(1000, false) && frozen(0, true) && frozen(0, false));
+}
+
+#[test]
 fn a_required_source_that_is_missing_names_its_path() {
     let plan = a_plan(Network::None);
     let mut found = found(&plan);
