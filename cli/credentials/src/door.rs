@@ -1,10 +1,13 @@
-//! The two doors that this client knows.
+//! The three doors that this client knows.
+
+mod fifo;
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::net::{
@@ -17,36 +20,59 @@ use crate::sys;
 /// For the whole conversation. Brokers answer in milliseconds, or within a second while they mint.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer, in bytes.
-const LARGEST: u64 = 64 * 1024;
-/// Where the socket is inside a sandbox.
+const LARGEST: usize = 64 * 1024;
+/// Where the socket is inside a sandbox. The FIFO pair is beside it.
 const SOCKET: &str = "/run/agent-aws/credentials.sock";
 
 /// The broker's answer, from the first door that is there.
 pub(crate) fn ask() -> Result<Vec<u8>, String> {
     let deadline = Instant::now() + PATIENCE;
-    // Programs between the agent and us may have closed the descriptor, and its number may be something else by now.
-    if let Some(Ok(answer)) = capability().map(|c| by_capability(c, deadline)) {
-        return Ok(answer);
-    }
     let path = std::env::var_os("AGENT_AWS_SOCKET").unwrap_or_else(|| OsString::from(SOCKET));
-    by_socket(&path, deadline).map_err(|e| {
-        let shown = path.to_string_lossy();
-        match e.kind() {
-            io::ErrorKind::NotFound => format!("{shown} is not there: this runs only inside agent-aws run"),
-            io::ErrorKind::TimedOut => format!("no answer at {shown} within {} s", PATIENCE.as_secs()),
-            io::ErrorKind::ConnectionRefused => format!("nobody answers at {shown}: the session has ended"),
-            _ => format!("{shown}: {e}"),
+    let beside = Path::new(&path).parent().unwrap_or(Path::new("/"));
+    // Programs between the agent and us may have closed the descriptor, and its number may be something else by now. An
+    // inner sandbox may forbid sockets.
+    let tries: [(String, &dyn Fn() -> io::Result<Vec<u8>>); 3] = [
+        ("the descriptor in AGENT_AWS_FD".into(), &|| by_capability(capability()?, deadline)),
+        (path.to_string_lossy().into_owned(), &|| by_socket(&path, deadline)),
+        (beside.join(fifo::REQUEST).to_string_lossy().into_owned(), &|| fifo::ask(beside, deadline)),
+    ];
+    let mut failures = Vec::new();
+    let none_given = usize::from(std::env::var_os("AGENT_AWS_FD").is_none());
+    for (door, answer) in tries.into_iter().skip(none_given) {
+        match answer() {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failures.push((door, failure)),
         }
-    })
+        // Another door would not be given any time.
+        if left(deadline).is_err() {
+            break;
+        }
+    }
+    Err(complaint(&failures))
+}
+
+/// Every door that was tried, and why it gave nothing.
+fn complaint(failures: &[(String, io::Error)]) -> String {
+    let why = |failure: &io::Error| match failure.kind() {
+        io::ErrorKind::NotFound => "not there".into(),
+        io::ErrorKind::TimedOut => format!("no answer within {} s", PATIENCE.as_secs()),
+        io::ErrorKind::ConnectionRefused => "nobody answers, so the session has ended".into(),
+        _ => failure.to_string(),
+    };
+    let all: Vec<String> = failures.iter().map(|(door, failure)| format!("{door}: {}", why(failure))).collect();
+    let nowhere = failures.iter().rev().take(2).all(|(_, failure)| failure.kind() == io::ErrorKind::NotFound);
+    let hint = if nowhere { " (this runs only inside agent-aws run)" } else { "" };
+    format!("no door gives credentials: {}{hint}", all.join("; "))
 }
 
 /// The inherited descriptor, if it is what it should be.
-fn capability() -> Option<BorrowedFd<'static>> {
-    let number = std::env::var("AGENT_AWS_FD").ok()?.parse().ok()?;
-    let descriptor = sys::inherited(number)?;
-    (sockopt::socket_type(descriptor) == Ok(SocketType::SEQPACKET)
-        && sockopt::socket_domain(descriptor) == Ok(AddressFamily::UNIX))
-    .then_some(descriptor)
+fn capability() -> io::Result<BorrowedFd<'static>> {
+    let number = std::env::var("AGENT_AWS_FD").ok().and_then(|n| n.parse().ok());
+    let descriptor = number.and_then(sys::inherited).ok_or_else(|| io::Error::other("none was left to us"))?;
+    match (sockopt::socket_type(descriptor)?, sockopt::socket_domain(descriptor)?) {
+        (SocketType::SEQPACKET, AddressFamily::UNIX) => Ok(descriptor),
+        _ => Err(io::Error::other("something else by now")),
+    }
 }
 
 /// Sends one end of a socket pair of our own and reads the other.
@@ -77,7 +103,7 @@ fn by_socket(path: &std::ffi::OsStr, deadline: Instant) -> io::Result<Vec<u8>> {
 
 /// Reads to the end, within the time and the size that are left.
 fn read(socket: OwnedFd, deadline: Instant) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::from(socket).take(LARGEST);
+    let mut stream = UnixStream::from(socket).take(LARGEST as u64);
     let mut answer = Vec::with_capacity(8 * 1024);
     let mut part = [0u8; 8 * 1024];
     loop {

@@ -1,7 +1,7 @@
 //! agent-aws-credentials: what a `credential_process` line names.
 //!
 //! Asks the broker of the session and prints its answer. It takes no argument, so that nobody can ask for another
-//! identity, and knows two doors: the inherited descriptor, then the socket.
+//! identity, and knows three doors: the inherited descriptor, the socket, and the FIFO pair.
 
 mod answer;
 mod door;
@@ -15,8 +15,9 @@ const USAGE: &str = "\
 usage: agent-aws-credentials
 
 Prints the credentials of this agent-aws session as JSON, for the AWS configuration setting credential_process.
-It takes no argument. It asks the descriptor in AGENT_AWS_FD, else the socket in AGENT_AWS_SOCKET, else
-/run/agent-aws/credentials.sock.
+It takes no argument. It asks the descriptor in AGENT_AWS_FD, else the socket in AGENT_AWS_SOCKET or
+/run/agent-aws/credentials.sock, else, where an inner sandbox forbids sockets, the FIFOs request and answer
+beside the socket.
 ";
 
 /// Exit status: no credentials.

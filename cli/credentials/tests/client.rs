@@ -112,7 +112,10 @@ fn outside_of_a_sandbox_it_says_so() {
     let output = client().env("AGENT_AWS_SOCKET", "/nowhere").output().unwrap();
     let (code, _, text) = said(&output);
     assert_eq!(code, Some(1));
-    assert_eq!(text, "agent-aws-credentials: /nowhere is not there: this runs only inside agent-aws run\n");
+    assert_eq!(
+        text,
+        "agent-aws-credentials: no door gives credentials: /nowhere: not there; /request: not there (this runs only inside agent-aws run)\n"
+    );
 }
 
 #[test]

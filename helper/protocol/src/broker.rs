@@ -60,9 +60,10 @@ pub struct Minting {
 pub enum HelperToBroker {
     /// First message. With a `ProfileFile` source one descriptor comes along.
     Mint(Box<Minting>),
-    /// The doors, in this order: capability (SEQPACKET), Unix listener, then the HTTP listener if `http`.
+    /// The doors, in this order: capability (SEQPACKET), Unix listener, the FIFO for requests, the one for answers
+    /// (both open for reading and writing, non-blocking), then the HTTP listener if `http`.
     Doors {
-        /// Whether the third descriptor is there.
+        /// Whether the fifth descriptor is there.
         http: bool,
     },
     /// Answer to [`BrokerToHelper::Renew`]: still allowed. A fresh source comes along where it is a file.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fchmod, openat, openat2, symlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fchmod, mknodat, openat, openat2, symlinkat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, unmount,
@@ -19,13 +19,13 @@ use crate::op::Op;
 use crate::open::{enter, normal_components};
 use crate::sys;
 
-/// The listening ends of the doors, to be handed to the broker.
+/// The broker's ends of the doors.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    /// The socket in the sandbox's /run.
-    pub socket: Option<OwnedFd>,
-    /// The TCP listener, where the network is the sandbox's own.
-    pub http: Option<OwnedFd>,
+    /// The socket in the sandbox's /run, the FIFO for requests, the one for answers, then the TCP listener.
+    pub doors: Vec<OwnedFd>,
+    /// Whether there is a TCP listener: where the network is the sandbox's own.
+    pub http: bool,
 }
 
 /// Applies operations in the new namespaces.
@@ -81,6 +81,7 @@ impl Builder {
                 Err(_) => Ok(()),
             },
             Op::Door { path } => self.door(path),
+            Op::Fifo { path, mode } => self.fifo(path, *mode),
             Op::HttpDoor { address } => self.http_door(*address),
             Op::Seal { path } => {
                 let mount = self.open(path)?;
@@ -181,13 +182,26 @@ impl Builder {
         let listener = UnixListener::bind(Path::new(name)).map_err(fail)?;
         let all = Mode::from_raw_mode(0o666);
         rustix::fs::chmodat(&parent, name, all, AtFlags::empty()).map_err(|e| fail(e.into()))?;
-        self.listeners.socket = Some(listener.into());
+        self.listeners.doors.push(listener.into());
+        Ok(())
+    }
+
+    fn fifo(&mut self, path: &Path, mode: u32) -> Result<(), Failure> {
+        let (parent, name) = self.parent(path)?;
+        let fail = |e| Failure::os("making the door", path, e);
+        mknodat(&parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).map_err(fail)?;
+        // Both ways: so it has a reader and a writer whatever clients do, and no end of file.
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fifo = openat(&parent, name, flags, Mode::empty()).map_err(fail)?;
+        fchmod(&fifo, Mode::from_raw_mode(mode)).map_err(fail)?;
+        self.listeners.doors.push(fifo);
         Ok(())
     }
 
     fn http_door(&mut self, address: Ipv4Addr) -> Result<(), Failure> {
         let listener = TcpListener::bind((address, 80)).map_err(|e| Failure::plain("the door on 169.254.170.2", e))?;
-        self.listeners.http = Some(listener.into());
+        self.listeners.doors.push(listener.into());
+        self.listeners.http = true;
         Ok(())
     }
 

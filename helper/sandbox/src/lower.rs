@@ -14,6 +14,8 @@ use crate::op::{Fence, Op};
 pub(crate) const DOOR_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 /// Our directory inside.
 const OURS: &str = "/run/agent-aws";
+/// What clients write to that may not have a socket.
+const REQUEST: &str = "/run/agent-aws/request";
 /// What of /proc belongs to the machine and not to a process.
 const SETTINGS: [&str; 7] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"];
 /// The oldest Landlock ABI with scopes (Linux 6.12).
@@ -53,6 +55,8 @@ pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered
         lowering.intent(intent)?;
     }
     lowering.ops.push(Op::Door { path: Path::new(OURS).join("credentials.sock") });
+    lowering.ops.push(Op::Fifo { path: REQUEST.into(), mode: 0o222 });
+    lowering.ops.push(Op::Fifo { path: Path::new(OURS).join("answer"), mode: 0o444 });
     if private_network {
         lowering.ops.push(Op::HttpDoor { address: DOOR_ADDRESS });
     }
@@ -109,8 +113,11 @@ impl Lowering<'_> {
             What::Processes => {
                 self.stand(&path, true);
                 self.ops.push(Op::Processes { path: path.clone() });
-                // Settings of the machine: uid 0 (`--allow-root`) writes to them without any capability.
-                self.ops.extend(SETTINGS.map(|name| Op::Freeze { path: path.join(name) }));
+                // Settings of the machine: uid 0 (`--allow-root`) writes to them without any capability. Nobody else can,
+                // and a /proc with something mounted in it would keep an inner sandbox from a new one of its own.
+                if self.plan.caller.uid == 0 || !self.plan.grant.nesting {
+                    self.ops.extend(SETTINGS.map(|name| Op::Freeze { path: path.join(name) }));
+                }
             }
             What::Terminals => {
                 self.stand(&path, true);
@@ -196,7 +203,7 @@ fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Fail
     };
     Ok(Fence {
         landlock: facts.landlock.min(LANDLOCK_KNOWN),
-        write: rows(true),
+        write: rows(true).into_iter().chain([REQUEST.into()]).collect(),
         read: rows(false),
         files: !plan.grant.nesting && facts.landlock > 0,
         scopes,

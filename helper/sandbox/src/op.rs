@@ -87,6 +87,13 @@ pub enum Op {
         /// Where.
         path: PathBuf,
     },
+    /// One direction of the door for clients that may not have sockets: a FIFO.
+    Fifo {
+        /// Where.
+        path: PathBuf,
+        /// Who may read or write.
+        mode: u32,
+    },
     /// The door for SDKs: a listening TCP socket on port 80.
     HttpDoor {
         /// On which address.

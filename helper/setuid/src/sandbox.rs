@@ -54,7 +54,7 @@ enum Found {
 /// What the builder says.
 #[derive(Debug, Serialize, Deserialize)]
 enum Built {
-    /// Mounts stand; the listeners come along, the socket first.
+    /// Mounts stand; the broker's ends of the doors come along.
     Mounted { http: bool },
     /// It went no further.
     Refused(Refusal),
@@ -100,17 +100,13 @@ fn hear(builder: &Child) -> Result<Listeners, Refusal> {
     let mut listeners = Listeners::default();
     loop {
         let said = match builder.channel.receive::<Built>(Some(BUILDING)) {
-            Err(ChannelError::Closed) if listeners.socket.is_some() => return Ok(listeners),
+            Err(ChannelError::Closed) if !listeners.doors.is_empty() => return Ok(listeners),
             Err(e) => return Err(broken("setting up the sandbox", e)),
             Ok(said) => said,
         };
         match said.message {
             Built::Refused(refusal) => return Err(refusal),
-            Built::Mounted { http } => {
-                let mut descriptors = said.descriptors.into_iter();
-                listeners.socket = descriptors.next();
-                listeners.http = if http { descriptors.next() } else { None };
-            }
+            Built::Mounted { http } => listeners = Listeners { doors: said.descriptors, http },
         }
     }
 }
@@ -311,8 +307,8 @@ fn finish(
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
-    let doors: Vec<_> = listeners.socket.iter().chain(listeners.http.iter()).map(AsFd::as_fd).collect();
-    let told = report.send_with(&Built::Mounted { http: listeners.http.is_some() }, &doors);
+    let doors: Vec<_> = listeners.doors.iter().map(AsFd::as_fd).collect();
+    let told = report.send_with(&Built::Mounted { http: listeners.http }, &doors);
     told.map_err(|e| broken("the helper", e))?;
     // Opened beneath the new root, where Landlock's rules cover it.
     let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());

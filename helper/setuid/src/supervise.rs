@@ -78,12 +78,8 @@ pub(crate) fn launch(
     let gone = |who: &'static str| move |e| broken(who, e);
     let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let (serving, capability) = pair.map_err(|e| refuse(FailureCode::Kernel, format_args!("socketpair: {e}")))?;
-    let Some(socket) = &sandbox.listeners.socket else {
-        return Err(refuse(FailureCode::Kernel, "no door was made"));
-    };
-    let mut doors = vec![serving.as_fd(), socket.as_fd()];
-    doors.extend(sandbox.listeners.http.as_ref().map(AsFd::as_fd));
-    let http = sandbox.listeners.http.is_some();
+    let doors: Vec<_> = [&serving].into_iter().chain(&sandbox.listeners.doors).map(AsFd::as_fd).collect();
+    let http = sandbox.listeners.http;
     broker.channel.send_with(&HelperToBroker::Doors { http }, &doors).map_err(gone("the broker"))?;
     let message = HelperToInit::Launch { environment, directory, door: DOOR };
     sandbox.init.channel.send_with(&message, &[capability.as_fd()]).map_err(|e| match e {

@@ -111,7 +111,7 @@ fn each_client_is_the_role_by_the_container_endpoint(mode: Mode) {
 fn the_inherited_descriptor_serves_children_that_keep_it(mode: Mode) {
     let moto = Moto::new(mode, &Setup::default());
     let mut inside = session(&moto, &[]);
-    inside.does("export AGENT_AWS_SOCKET=/run/agent-aws/nothing").well();
+    inside.does("export AGENT_AWS_SOCKET=/tmp/nothing").well();
     let client = "/run/agent-aws/agent-aws-credentials";
     let python = |more: &str| {
         format!(

@@ -11,9 +11,10 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("unshare", "util-linux", "user switching and namespaces of the tests"),
     ("setpriv", "util-linux", "user switching of the tests"),
     ("git", "git", "projects are git repositories"),
-    ("bwrap", "bubblewrap", "the bench compares with it"),
+    ("bwrap", "bubblewrap", "the bench compares with it; an inner sandbox"),
     ("strace", "strace", "fault injection"),
-    ("socat", "socat", "clients of sockets"),
+    ("socat", "socat", "clients of sockets; an inner sandbox"),
+    ("rg", "ripgrep", "an inner sandbox"),
     ("python3", "python3", "the real Python clients"),
     ("aws", "awscli", "the real AWS CLI, version 2"),
     ("node", "nodejs", "the real JavaScript client"),
@@ -21,7 +22,9 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("less", "less", "pipelines of the terminal tests"),
 ];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
-const JAVASCRIPT: &str = "@aws-sdk/client-sts@3.1169.0";
+const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];
+/// Sandboxes that agents bring along.
+const INNER: &[&str] = &["@anthropic-ai/sandbox-runtime@0.0.78", "@openai/codex@0.169.0"];
 
 /// Where they are, for the tests; nothing of it is in version control.
 pub(crate) fn place(root: &Path) -> PathBuf {
@@ -32,8 +35,11 @@ pub(crate) fn place(root: &Path) -> PathBuf {
 pub(crate) fn get(root: &Path) {
     let place = place(root);
     get_programs();
-    let tries: [(&str, Outcome); 2] =
-        [("Python clients", python(root, &place.join("venv"))), ("JavaScript client", javascript(&place.join("npm")))];
+    let tries = [
+        ("Python clients", python(root, &place.join("venv"))),
+        ("JavaScript client", javascript(&place.join("npm"), JAVASCRIPT)),
+        ("inner sandboxes", javascript(&place.join("inner"), INNER)),
+    ];
     for (what, outcome) in tries {
         if let Err(why) = outcome {
             println!("not here: {what}: {why}");
@@ -109,14 +115,15 @@ fn python(root: &Path, venv: &Path) -> Outcome {
     made(venv, &recipe)
 }
 
-fn javascript(place: &Path) -> Outcome {
-    if is_made(place, JAVASCRIPT) {
+fn javascript(place: &Path, packages: &[&str]) -> Outcome {
+    let recipe = packages.join(" ");
+    if is_made(place, &recipe) {
         return Ok(());
     }
-    println!("npm install {JAVASCRIPT}");
+    println!("npm install {recipe}");
     fs::create_dir_all(place).map_err(Failure::on(place.display()))?;
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(place).arg(JAVASCRIPT);
+    npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(place).args(packages);
     shell::run(&mut npm)?;
-    made(place, JAVASCRIPT)
+    made(place, &recipe)
 }

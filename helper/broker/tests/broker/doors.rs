@@ -29,6 +29,7 @@ fn quick<T>(what: impl FnOnce() -> T) -> T {
 fn all_doors_give(broker: &Broker, key: &str) {
     assert_eq!(quick(|| broker.by_socket())["AccessKeyId"], key);
     assert_eq!(quick(|| broker.by_capability())["AccessKeyId"], key);
+    assert_eq!(quick(|| broker.by_fifo())["AccessKeyId"], key);
     assert_eq!(quick(|| broker.by_http()).1["AccessKeyId"], key);
 }
 
@@ -40,6 +41,7 @@ fn all_doors_give_the_one_session_each_in_its_form() {
     assert_eq!(names, ["AccessKeyId", "Expiration", "SecretAccessKey", "SessionToken", "Version"]);
     assert_eq!(process["AccessKeyId"], key);
     assert_eq!(broker.by_capability(), process);
+    assert_eq!(broker.by_fifo(), process);
     let (status, container) = broker.by_http();
     assert_eq!(status, 200);
     let names: Vec<_> = container.as_object().unwrap().keys().map(String::as_str).collect();
@@ -246,9 +248,10 @@ fn memory_does_not_grow_with_the_number_of_clients() {
     for _ in 0..1000 {
         broker.by_socket();
         broker.by_capability();
+        broker.by_fifo();
         broker.by_http();
     }
     let after = resident();
-    eprintln!("resident: {before} kB, after 3,000 clients {after} kB");
+    eprintln!("resident: {before} kB, after 4,000 clients {after} kB");
     assert!(after < before + 512, "{before} kB, then {after} kB");
 }

@@ -9,6 +9,7 @@
 
 mod doors;
 mod entry;
+mod fifo;
 mod minting;
 mod own;
 mod refresh;

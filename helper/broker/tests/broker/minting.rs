@@ -56,6 +56,7 @@ fn a_denial_is_told_with_the_services_words_and_no_try_is_promised() {
     let told = broker.by_socket()["Error"].as_str().unwrap().to_owned();
     assert!(told.starts_with("no session of identity 'incident' since 20") && told.ends_with(&cause), "{told}");
     assert_eq!(broker.by_capability()["Error"], told);
+    assert_eq!(broker.by_fifo()["Error"], told);
     let (status, body) = broker.by_http();
     assert_eq!((status, body["message"].as_str()), (424, Some(told.as_str())));
 }
@@ -109,6 +110,7 @@ fn a_client_that_has_waited_a_second_for_the_first_mint_is_told_so() {
     let broker = Broker::start(minting(&sts), Some(file(&keys(SECRET))));
     let start = std::time::Instant::now();
     assert!(broker.by_socket()["Error"].as_str().unwrap().contains("is being minted"));
+    assert!(broker.by_fifo()["Error"].as_str().unwrap().contains("is being minted"));
     assert!(start.elapsed() < Duration::from_millis(2500), "{:?}", start.elapsed());
     assert_eq!(broker.by_http().0, 503);
 }

@@ -1,10 +1,11 @@
 //! A broker with the supervisor's end of its channel, its doors from outside, and an STS.
 
+use std::fs::{File, OpenOptions};
 use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +16,7 @@ use agent_aws_protocol::{
     BrokerToHelper, Channel, HelperToBroker, Lifetime, MintedSession, Minting, SourceCredentials,
 };
 use agent_aws_sts_emulator::{Config, Emulator};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, mknodat};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
 };
@@ -137,6 +139,7 @@ pub(crate) struct Broker {
     pub(crate) capability: OwnedFd,
     pub(crate) http: SocketAddr,
     pub(crate) socket: PathBuf,
+    pub(crate) fifos: Fifos,
     _directory: TempDir,
 }
 
@@ -165,7 +168,9 @@ impl Broker {
         let http = TcpListener::bind("127.0.0.1:0").unwrap();
         let (capability, inner) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
-        let doors = [inner.as_fd(), listener.as_fd(), http.as_fd()];
+        let (request, request_path) = fifo(&directory, "request");
+        let (answer, answer_path) = fifo(&directory, "answer");
+        let doors = [inner.as_fd(), listener.as_fd(), request.as_fd(), answer.as_fd(), http.as_fd()];
         channel.send_with(&HelperToBroker::Doors { http: true }, &doors).unwrap();
         Self {
             child,
@@ -173,6 +178,7 @@ impl Broker {
             capability,
             http: http.local_addr().unwrap(),
             socket,
+            fifos: Fifos { request: request_path, answer: answer_path },
             _directory: directory,
         }
     }
@@ -217,6 +223,10 @@ impl Broker {
         read_json(&mut ours)
     }
 
+    pub(crate) fn by_fifo(&self) -> serde_json::Value {
+        self.fifos.ask("00000000000000000000000000000000")
+    }
+
     pub(crate) fn by_http(&self) -> (u16, serde_json::Value) {
         let (status, body) = http(self.http, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
         (status, serde_json::from_str(&body).unwrap())
@@ -236,6 +246,65 @@ impl Broker {
             std::thread::sleep(Duration::from_millis(5));
         }
         start.elapsed()
+    }
+}
+
+/// A FIFO, open as the builder of a sandbox opens it.
+fn fifo(directory: &TempDir, name: &str) -> (OwnedFd, PathBuf) {
+    let path = directory.path().join(name);
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    (rustix::fs::open(&path, flags, Mode::empty()).unwrap(), path)
+}
+
+/// The FIFO pair as a client has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fifos {
+    request: PathBuf,
+    answer: PathBuf,
+}
+
+impl Fifos {
+    /// To write requests to.
+    pub(crate) fn request(&self) -> File {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        OpenOptions::new().write(true).custom_flags(flags).open(&self.request).unwrap()
+    }
+
+    /// To read answers from.
+    pub(crate) fn answer(&self) -> File {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(&self.answer).unwrap()
+    }
+
+    /// As a client that keeps the rules. The nonce is the test's, 32 hexadecimal digits.
+    pub(crate) fn ask(&self, nonce: &str) -> serde_json::Value {
+        let (answer, mut request) = (self.answer(), self.request());
+        flock(&answer, FlockOperation::LockExclusive).unwrap();
+        let start = Instant::now();
+        while request.write(format!("\n{nonce}\n").as_bytes()).is_err() {
+            assert!(start.elapsed() < SOON, "the FIFO stays full");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (mut text, mut whole) = (String::new(), String::new());
+        loop {
+            assert!(start.elapsed() < SOON, "no answer: {text:?}");
+            let mut part = [0; 4096];
+            match (&answer).read(&mut part) {
+                Ok(length) => text.push_str(&String::from_utf8_lossy(&part[..length])),
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+            while let Some((line, rest)) = text.split_once('\n') {
+                if let Some((count, more)) = line.strip_prefix(nonce).and_then(|l| l[1..].split_once(' ')) {
+                    whole.push_str(more);
+                    let (number, parts) = count.split_once('/').unwrap();
+                    if number == parts {
+                        return serde_json::from_str(&whole).unwrap();
+                    }
+                }
+                text = rest.to_owned();
+            }
+        }
     }
 }
 

@@ -68,6 +68,7 @@ fn short(op: &Op) -> String {
             format!("Attach {} {access}{}", path.display(), if *devices { " dev" } else { "" })
         }
         Op::Memory { path, mode, .. } => format!("Memory {} {mode:o}", path.display()),
+        Op::Fifo { path, mode } => format!("Fifo {} {mode:o}", path.display()),
         op => format!("{op:?}"),
     }
 }
@@ -115,6 +116,17 @@ fn nesting_leaves_scopes_but_no_file_rule() {
     plan.grant.nesting = true;
     let fence = lower(&plan, &found(&plan), &FACTS).unwrap().fence;
     assert!(!fence.files && fence.scopes && fence.nesting);
+}
+
+#[test]
+fn nothing_is_mounted_below_proc_where_an_inner_sandbox_needs_one_unless_for_root() {
+    let frozen = |uid, nesting| {
+        let mut plan = a_plan(Network::None);
+        (plan.caller.uid, plan.grant.nesting) = (uid, nesting);
+        let lowered = lower(&plan, &found(&plan), &FACTS).unwrap();
+        lowered.ops.iter().any(|op| matches!(op, Op::Freeze { .. }))
+    };
+    assert!(!frozen(1000, true) && frozen(1000, false) && frozen(0, true) && frozen(0, false));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! `probe calls`: every row of the table, each in a process of its own: `NAME ok`, `NAME ERRNO` or `NAME signal N`.
 //! `probe connect HOST:PORT`, `probe abstract NAME`, `probe unix PATH`: whether somebody answers there.
+//! `probe without-sockets CMD...`: becomes CMD, for which there are no sockets: what inner sandboxes do to theirs.
 #![allow(clippy::panic)] // a probe fails by panicking
 
 mod rows;
@@ -23,12 +24,13 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["calls"] => return calls(),
         ["call", name] => call(name),
+        ["without-sockets", command @ ..] => Err(without_sockets(command)),
         ["connect", address] => connect(address),
         ["abstract", name] => {
             SocketAddr::from_abstract_name(name).and_then(|a| UnixStream::connect_addr(&a)).map_err(errno)
         }
         ["unix", path] => UnixStream::connect(path).map_err(errno),
-        _ => panic!("probe calls | call NAME | connect HOST:PORT | abstract NAME | unix PATH"),
+        _ => panic!("probe calls | call NAME | connect HOST:PORT | abstract NAME | unix PATH | without-sockets CMD"),
     };
     match outcome {
         Ok(_) => println!("ok"),
@@ -48,6 +50,15 @@ fn connect(address: &str) -> Result<UnixStream, Errno> {
     connected
         .map_err(|e| if e.kind() == std::io::ErrorKind::TimedOut { Errno::ETIMEDOUT } else { errno(e) })
         .map(|stream| UnixStream::from(std::os::fd::OwnedFd::from(stream)))
+}
+
+/// socket, socketpair and connect are EPERM from here on.
+fn without_sockets(command: &[&str]) -> Errno {
+    use std::os::unix::process::CommandExt;
+    let [program, arguments @ ..] = command else { panic!("without-sockets CMD...") };
+    sys::refuse(&[libc::SYS_socket, libc::SYS_socketpair, libc::SYS_connect])
+        .unwrap_or_else(|e| panic!("seccomp: {e}"));
+    errno(Command::new(program).args(arguments).exec())
 }
 
 fn calls() -> ExitCode {

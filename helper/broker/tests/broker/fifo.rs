@@ -1,0 +1,145 @@
+//! The FIFO pair, and clients that die or behave badly at it.
+
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use agent_aws_sts_emulator::Emulator;
+
+use crate::scene::{Broker, Fifos, SECRET, emulator, file, keys, minting};
+
+fn ready() -> (Emulator, Broker, String) {
+    let sts = emulator(None);
+    let broker = Broker::start(minting(&sts), Some(file(&keys(SECRET))));
+    let key = broker.minted().access_key_id;
+    (sts, broker, key)
+}
+
+fn nonce(number: usize) -> String {
+    format!("{number:032x}")
+}
+
+/// The other doors answer at once, whatever goes on at this one.
+#[track_caller]
+fn others_are_served(broker: &Broker, key: &str) {
+    for _ in 0..20 {
+        let start = Instant::now();
+        assert_eq!(broker.by_socket()["AccessKeyId"], key);
+        assert_eq!(broker.by_http().1["AccessKeyId"], key);
+        assert_eq!(broker.by_capability()["AccessKeyId"], key);
+        assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+    }
+}
+
+/// Does `what` while a thread writes `bytes` again and again, as fast as it can.
+fn under_flood(fifos: &Fifos, bytes: &[u8], what: impl FnOnce()) -> usize {
+    let (over, mut request) = (AtomicBool::new(false), fifos.request());
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let mut written = 0;
+            while !over.load(Ordering::Relaxed) {
+                match request.write(bytes) {
+                    Ok(length) => written += length,
+                    Err(_) => std::thread::yield_now(),
+                }
+            }
+            written
+        });
+        what();
+        over.store(true, Ordering::Relaxed);
+        flood.join().unwrap()
+    })
+}
+
+fn resident(broker: &Broker) -> u64 {
+    broker.status("VmRSS").split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn two_hundred_clients_at_once_are_all_served() {
+    let (_sts, broker, key) = ready();
+    let (fifos, key) = (&broker.fifos, &key);
+    std::thread::scope(|scope| {
+        for number in 0..200 {
+            scope.spawn(move || assert_eq!(&fifos.ask(&nonce(number))["AccessKeyId"], key));
+        }
+    });
+}
+
+#[test]
+fn clients_that_die_before_they_read_leave_nothing_in_the_way() {
+    let (_sts, broker, key) = ready();
+    for number in 0..500 {
+        broker.fifos.request().write_all(format!("\n{}\n", nonce(number)).as_bytes()).unwrap();
+        if number % 7 == 0 {
+            // Or in the middle of it.
+            let _ = broker.fifos.answer().read(&mut [0; 100]);
+        }
+    }
+    for number in 500..600 {
+        assert_eq!(broker.fifos.ask(&nonce(number))["AccessKeyId"], key);
+    }
+    // Nothing but what the last one left is in it: answers do not pile up.
+    let mut left = Vec::new();
+    let _ = broker.fifos.answer().read_to_end(&mut left);
+    assert!(left.len() < 4096, "{}", left.len());
+    others_are_served(&broker, &key);
+}
+
+#[test]
+fn a_flood_of_garbage_keeps_nobody_from_any_door_and_takes_no_memory() {
+    let (_sts, broker, key) = ready();
+    others_are_served(&broker, &key);
+    let before = resident(&broker);
+    for garbage in [&[0xff; 4096][..], &[b'\n'; 4096], b"GET / HTTP/1.1\r\n\r\n", &[b'a'; 31]] {
+        let written = under_flood(&broker.fifos, garbage, || {
+            others_are_served(&broker, &key);
+            for number in 0..5 {
+                assert_eq!(broker.fifos.ask(&nonce(number))["AccessKeyId"], key);
+            }
+        });
+        assert!(written > 100_000, "a flood of {written} bytes");
+    }
+    let after = resident(&broker);
+    assert!(after < before + 512, "{before} kB, then {after} kB");
+}
+
+#[test]
+fn a_flood_of_requests_that_nobody_reads_keeps_nobody_from_the_other_doors() {
+    let (_sts, broker, key) = ready();
+    let written = under_flood(&broker.fifos, format!("\n{}\n", nonce(7)).as_bytes(), || {
+        std::thread::sleep(Duration::from_secs(1));
+        others_are_served(&broker, &key);
+    });
+    assert!(written > 100_000, "a flood of {written} bytes");
+    assert_eq!(broker.fifos.ask(&nonce(8))["AccessKeyId"], key);
+}
+
+#[test]
+fn a_flood_takes_a_small_part_of_a_processor() {
+    let (_sts, broker, _key) = ready();
+    let ticks = || -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", broker.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
+        fields[12].parse::<u64>().unwrap() + fields[13].parse::<u64>().unwrap()
+    };
+    let before = ticks();
+    under_flood(&broker.fifos, &[b'x'; 4096], || std::thread::sleep(Duration::from_secs(2)));
+    // In hundredths of a second.
+    let spent = ticks() - before;
+    assert!(spent < 100, "{spent} ticks in two seconds");
+}
+
+#[test]
+fn two_megabytes_of_memory_in_the_fifo_are_the_clients_own() {
+    let (_sts, broker, key) = ready();
+    let (request, answer) = (broker.fifos.request(), broker.fifos.answer());
+    for fifo in [&request, &answer] {
+        let _ = rustix::pipe::fcntl_setpipe_size(fifo, 1 << 20);
+    }
+    while (&request).write(&[0xff; 4096]).is_ok() {}
+    assert_eq!(broker.fifos.ask(&nonce(1))["AccessKeyId"], key);
+    // As small as it gets: one line at a time.
+    rustix::pipe::fcntl_setpipe_size(&answer, 4096).unwrap();
+    assert_eq!(broker.fifos.ask(&nonce(2))["AccessKeyId"], key);
+}
