@@ -14,6 +14,7 @@ use crate::prepare::{self, Prepared};
 use crate::say;
 use crate::signals::Signals;
 use crate::terminal::{OnStop, Terminal, decide, key_that_ended};
+use crate::trusted::{self, Watch};
 
 /// Notices that are kept until the agent gives the terminal back.
 const MOST_NOTICES: usize = 16;
@@ -45,9 +46,13 @@ pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) 
         started: None,
         plan: Vec::new(),
         prepared: None,
+        watch: None,
         quiet: keep_output,
     };
+    let places = trusted::places(&request);
     session.helper.ask(Request::Run(Box::new(request)))?;
+    // The helper is at work meanwhile, and no agent begins before we say so.
+    session.watch = Watch::begin(places);
     let end = session.follow();
     let key = end.as_ref().ok().and_then(|exit| key_that_ended(*exit, session.terminal.foreground()));
     session.terminal.restore(!matches!(end, Ok(Exit::Code(_))));
@@ -56,6 +61,10 @@ pub(crate) fn run(request: RunRequest, command: &[OsString], keep_output: bool) 
     }
     let output = session.helper.child.stdout.take();
     session.helper.close_and_wait();
+    if let Some(watch) = session.watch.filter(|_| session.begun) {
+        // Everything that could write is gone by now: the helper's end is the end of the sandbox.
+        watch.end();
+    }
     if let Some(signal) = key {
         session.signals.tell_group(signal);
     }
@@ -79,6 +88,8 @@ struct Session {
     plan: Vec<u8>,
     /// What was made ready for the session, kept as long as it runs.
     prepared: Option<Prepared>,
+    /// What others execute or trust where the agent may write.
+    watch: Option<Watch>,
     /// Say nothing of what goes well.
     quiet: bool,
 }
@@ -225,6 +236,9 @@ impl Session {
         self.terminal.ready(group);
         self.send(&CliToHelper::Begin)?;
         self.begun = true;
+        if let (Some(watch), Some(started)) = (&mut self.watch, &self.started) {
+            watch.keep(&started.session);
+        }
         for signal in std::mem::take(&mut self.pending) {
             self.forward(signal);
         }
