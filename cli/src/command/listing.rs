@@ -67,7 +67,8 @@ pub(super) fn sessions(as_json: bool) -> Result<(), Failure> {
         say::line("no session runs");
         return Ok(());
     }
-    let head = ["SESSION", "USER", "IDENTITY", "SANDBOX", "STARTED (UTC)", "CHANGED ROWS", "COMMAND"].map(str::to_owned);
+    let head =
+        ["SESSION", "USER", "IDENTITY", "SANDBOX", "STARTED (UTC)", "CHANGED ROWS", "COMMAND"].map(str::to_owned);
     let row = |row: &SessionRow| {
         let user = login(row.uid).unwrap_or_else(|| row.uid.to_string());
         let texts = [&*row.id, &*user, &*row.identity, &*row.sandbox];

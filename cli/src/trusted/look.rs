@@ -88,7 +88,7 @@ pub(super) enum Seen {
         /// The thing itself.
         itself: Thing,
         /// What a link leads to, within the directory.
-        target: Option<Thing>,
+        target: Option<Box<Thing>>,
         /// What is below it, by name, in order.
         below: Vec<(Bytes, Thing)>,
         /// Whether that is everything.
@@ -149,7 +149,7 @@ impl Place {
         {
             let found = thing(fd.as_fd(), OsStr::new(""))?;
             directory = (found.kind == Kind::Directory).then_some(fd);
-            target = Some(found);
+            target = Some(Box::new(found));
         }
         let mut walk = Walk { below: Vec::new(), whole: true };
         if let Some(fd) = directory.filter(|_| deep) {
@@ -248,14 +248,14 @@ mod tests {
         fs::write(root.join("row/sub/file"), "one").unwrap();
         let first = look(&place, "row");
         assert_eq!(first, look(&place, "row"));
-        let changes: [(&str, fn(&Path)); 4] = [
-            ("content of the same size", |root| fs::write(root.join("row/sub/file"), "two").unwrap()),
-            ("mode", |root| {
+        let changes: [(&str, &dyn Fn(&Path)); 4] = [
+            ("content of the same size", &|root| fs::write(root.join("row/sub/file"), "two").unwrap()),
+            ("mode", &|root| {
                 let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
                 fs::set_permissions(root.join("row/sub/file"), mode).unwrap();
             }),
-            ("one more", |root| fs::write(root.join("row/more"), "").unwrap()),
-            ("a link instead", |root| {
+            ("one more", &|root| fs::write(root.join("row/more"), "").unwrap()),
+            ("a link instead", &|root| {
                 fs::remove_file(root.join("row/more")).unwrap();
                 symlink("sub/file", root.join("row/more")).unwrap();
             }),

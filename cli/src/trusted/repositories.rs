@@ -93,11 +93,10 @@ impl Walk<'_> {
             (true, FileType::Directory) if path.as_os_str().is_empty() => self.inner(&below),
             (false, FileType::Directory) => self.waiting.push_back((below, in_git)),
             (true, FileType::Directory) => self.waiting.push_back((below, true)),
-            (true, _) if !path.as_os_str().is_empty() => {
-                if self.recent(directory.as_fd(), ".git", "").is_some() {
-                    let made = made(directory.as_fd(), ".git");
-                    self.tell(&below, Vec::new(), made, REASON_POINTER);
-                }
+            (true, _) if path.as_os_str().is_empty() => {}
+            (true, _) if self.recent(directory.as_fd(), ".git", "").is_some() => {
+                let made = made(directory.as_fd(), ".git");
+                self.tell(&below, Vec::new(), made, REASON_POINTER);
             }
             _ => {}
         }

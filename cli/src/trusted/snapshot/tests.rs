@@ -53,7 +53,8 @@ impl Drop for Scratch {
 
 fn repository(name: &str) -> Scratch {
     let scratch = Scratch::new(name);
-    for (name, content) in [(".git/HEAD", ""), (".git/config", "[core]\n"), (".git/hooks/a.sample", ""), (".envrc", "")] {
+    for (name, content) in [(".git/HEAD", ""), (".git/config", "[core]\n"), (".git/hooks/a.sample", ""), (".envrc", "")]
+    {
         scratch.file(name, content);
     }
     scratch
