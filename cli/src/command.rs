@@ -5,12 +5,16 @@ mod listing;
 mod policy;
 mod who;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
 use agent_aws_protocol::Exit;
 
 use crate::args::{Command, Config as ConfigCommand, Run};
 use crate::config::{self, Config};
 use crate::failure::Failure;
-use crate::{request, say, session};
+use crate::{request, say, session, worktree};
 
 /// Does it, and says how to end.
 pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
@@ -34,7 +38,11 @@ fn perform_run(run: &Run) -> Result<Exit, Failure> {
         let text = "this is inside a sandbox of agent-aws, where no other session can be started";
         return Err(Failure::Other(text.into(), Some("run it outside".into())));
     }
-    let request = request::build(run)?;
+    let mut request = request::build(run)?;
+    match worktree::repository(Path::new(OsStr::from_bytes(&request.project))) {
+        Ok(repository) => request.repository = repository.unwrap_or_default().into_os_string().into_vec(),
+        Err(doubt) => say::failure(&doubt.to_string(), Some(worktree::ADVICE)),
+    }
     Ok(session::run(request, &run.command, false)?.exit)
 }
 

@@ -19,6 +19,8 @@ mod session;
 mod signals;
 mod sys;
 mod terminal;
+mod trusted;
+mod worktree;
 
 use std::process::ExitCode;
 

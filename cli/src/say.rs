@@ -89,6 +89,12 @@ pub(crate) fn failure(text: &str, advice: Option<&str>) {
     error_bytes(&lines);
 }
 
+/// What to do about the lines before.
+pub(crate) fn advice(text: &str) {
+    let arrow = if is_utf8() { '→' } else { '>' };
+    error_bytes(&format!("  {arrow} {}\n", escaped(text)));
+}
+
 /// Parts of one line, with a dot between them where the locale has one.
 pub(crate) fn joined(parts: &[String]) -> String {
     parts.join(if is_utf8() { " · " } else { ", " })

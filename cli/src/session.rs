@@ -19,6 +19,7 @@ use crate::request::Asked;
 use crate::say;
 use crate::signals::Signals;
 use crate::terminal::{OnStop, Terminal, decide, key_that_ended};
+use crate::trusted::{self, Watch};
 
 /// Notices that are kept until the agent gives the terminal back.
 const MOST_NOTICES: usize = 16;
@@ -52,9 +53,13 @@ pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Resu
         wishes: (asked.environment, asked.directory),
         explain: asked.request.explain,
         prepared: None,
+        watch: None,
         quiet: keep_output,
     };
+    let places = trusted::places(&asked.request);
     session.helper.ask(Request::Run(Box::new(asked.request)))?;
+    // The helper is at work meanwhile, and no agent begins before we say so.
+    session.watch = Watch::begin(places);
     let end = session.follow();
     let key = end.as_ref().ok().and_then(|exit| key_that_ended(*exit, session.terminal.foreground()));
     session.terminal.restore(!matches!(end, Ok(Exit::Code(_))));
@@ -63,6 +68,10 @@ pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Resu
     }
     let output = session.helper.child.stdout.take();
     session.helper.close_and_wait();
+    if let Some(watch) = session.watch.filter(|_| session.begun) {
+        // Everything that could write is gone by now: the helper's end is the end of the sandbox.
+        watch.end();
+    }
     if let Some(signal) = key {
         session.signals.tell_group(signal);
     }
@@ -90,6 +99,8 @@ struct Session {
     explain: bool,
     /// What was made ready for the session, kept as long as it runs.
     prepared: Option<Prepared>,
+    /// What others execute or trust where the agent may write.
+    watch: Option<Watch>,
     /// Say nothing of what goes well.
     quiet: bool,
 }
@@ -242,6 +253,9 @@ impl Session {
         self.terminal.ready(group);
         self.send(&CliToHelper::Begin)?;
         self.begun = true;
+        if let (Some(watch), Some(started)) = (&mut self.watch, &self.started) {
+            watch.keep(&started.session);
+        }
         for signal in std::mem::take(&mut self.pending) {
             self.forward(signal);
         }

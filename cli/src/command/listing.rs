@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::Listing;
 use crate::failure::Failure;
 use crate::helper::{question, unexpected};
-use crate::say;
+use crate::{say, trusted};
 
 /// What the caller may use.
 pub(super) fn identities(options: &Listing) -> Result<(), Failure> {
@@ -67,16 +67,24 @@ pub(super) fn sessions(as_json: bool) -> Result<(), Failure> {
         say::line("no session runs");
         return Ok(());
     }
-    let head = ["SESSION", "USER", "IDENTITY", "SANDBOX", "STARTED (UTC)", "COMMAND"].map(str::to_owned);
+    let head =
+        ["SESSION", "USER", "IDENTITY", "SANDBOX", "STARTED (UTC)", "CHANGED ROWS", "COMMAND"].map(str::to_owned);
     let row = |row: &SessionRow| {
         let user = login(row.uid).unwrap_or_else(|| row.uid.to_string());
         let texts = [&*row.id, &*user, &*row.identity, &*row.sandbox];
         let mut cells = texts.map(say::escaped).to_vec();
-        cells.extend([say::date_time(row.started), say::escaped_bytes(&row.command)]);
+        let changes = trusted::short(changes(row).as_deref());
+        cells.extend([say::date_time(row.started), changes, say::escaped_bytes(&row.command)]);
         cells
     };
     let rows: Vec<_> = [head.to_vec()].into_iter().chain(rows.iter().map(row)).collect();
     say::out(&say::table(&rows))
+}
+
+/// What the session changed of what others execute or trust, as far as the caller can know. In other people's files
+/// root looks at nothing: one of them could lead it anywhere, or keep it waiting.
+fn changes(row: &SessionRow) -> Option<Vec<trusted::Change>> {
+    (row.uid == Uid::current().as_raw()).then(|| trusted::so_far(&row.id)).flatten()
 }
 
 fn session_json(row: &SessionRow) -> serde_json::Value {
@@ -88,6 +96,7 @@ fn session_json(row: &SessionRow) -> serde_json::Value {
         "sandbox": row.sandbox,
         "started": row.started,
         "command": String::from_utf8_lossy(&row.command),
+        "changed_rows": trusted::json(changes(row).as_deref()),
     })
 }
 

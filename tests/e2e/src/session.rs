@@ -90,7 +90,8 @@ impl Drop for Running {
     }
 }
 
-fn find(cli: i32) -> Option<[i32; 4]> {
+/// Supervisor, broker, init and agent of the session of an `agent-aws`.
+pub fn find(cli: i32) -> Option<[i32; 4]> {
     let all = processes();
     let child = |parent: i32, fits: &dyn Fn(&Process) -> bool| {
         all.iter().find(|p| p.parent == parent && fits(p)).map(|p| p.pid)

@@ -20,10 +20,8 @@ const CASES: &[Case] = &[
     case!(changing_it_in_place_outside_ends_nothing),
     case!(a_trusted_name_that_is_a_link_cannot_be_replaced)
         .ignored("not held: a row of the project that is a symbolic link is not mounted, so the link can be replaced"),
-    case!(trusted_files_of_more_writable_paths_are_protected_too)
-        .ignored("not held: the rows are made for the project only, a repository given with --rw has none"),
-    case!(trusted_files_that_appear_are_reported_at_the_end)
-        .ignored("not held yet: rows that were not there at the start are neither refused nor reported"),
+    case!(trusted_files_of_more_writable_paths_are_protected_too),
+    case!(trusted_files_that_appear_are_reported_at_the_end),
     case!(a_project_on_a_user_space_file_system_works)
         .ignored("no FUSE file system and no fusermount on the machines that run these tests"),
 ];
