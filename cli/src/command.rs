@@ -39,8 +39,8 @@ fn perform_run(run: &Run) -> Result<Exit, Failure> {
         return Err(Failure::Other(text.into(), Some("run it outside".into())));
     }
     let mut request = request::build(run)?;
-    match worktree::repository(Path::new(OsStr::from_bytes(&request.project))) {
-        Ok(repository) => request.repository = repository.unwrap_or_default().into_os_string().into_vec(),
+    match worktree::repository(Path::new(OsStr::from_bytes(&request.request.project))) {
+        Ok(repository) => request.request.repository = repository.unwrap_or_default().into_os_string().into_vec(),
         Err(doubt) => say::failure(&doubt.to_string(), Some(worktree::ADVICE)),
     }
     Ok(session::run(request, &run.command, false)?.exit)

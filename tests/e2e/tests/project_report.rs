@@ -47,7 +47,8 @@ fn said(stderr: &str) -> Vec<&str> {
 fn a_session_that_touches_no_row_is_quiet(mode: Mode) {
     let scene = Scene::new(mode);
     repository(&scene);
-    let script = "cat .envrc .git/config .vscode/*; ls -R . ; touch README.md .git/index; mkdir -p src/a; ! touch .envrc";
+    let script =
+        "cat .envrc .git/config .vscode/*; ls -R . ; touch README.md .git/index; mkdir -p src/a; ! touch .envrc";
     let output = inside(&scene, &[], script).run().ends(0);
     assert!(!output.stderr.contains("during the session"), "{output}");
     // The control: the same with one more file.
