@@ -43,11 +43,13 @@ pub fn clone_process(namespaces: u64) -> io::Result<Cloned> {
     }
 }
 
-/// mount_setattr(2): adds `set` to the mount at `fd`, with everything below it if `recursive`.
+/// mount_setattr(2): adds `set` to the mount at `fd`, with everything below it if `recursive`, and makes it private: a
+/// clone of a shared mount is a peer of it, so that each mask made in the sandbox would stand on the host too.
 pub fn mount_attributes(fd: BorrowedFd<'_>, set: MountAttrFlags, recursive: bool) -> io::Result<()> {
     // SAFETY: a structure of integers, for which all zeros is a valid value.
     let mut attributes: libc::mount_attr = unsafe { std::mem::zeroed() };
     attributes.attr_set = set.bits().into();
+    attributes.propagation = libc::MS_PRIVATE;
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: path and structure are alive during the call and the structure is of the size told.
     let result = unsafe {
