@@ -9,6 +9,7 @@ mod show;
 mod stage;
 mod tally;
 mod test;
+mod workloads;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use shell::{Failure, Outcome};
 const USAGE: &str =
     "usage: xtask build | install [--destdir DIR] [--prefix DIR] [--no-setuid] | test [PART...] | check | \
 budgets | demo | bench
-parts of test: unit, budgets, e2e; none given means all";
+parts of test: unit, budgets, e2e, workloads; none given means all";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
