@@ -31,16 +31,31 @@ macro_rules! case {
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     name: &'static str,
-    test: fn(Mode),
+    test: Test,
     modes: &'static [Mode],
     needs_root: bool,
     limit: Duration,
     ignored: Option<&'static str>,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Test {
+    Function(fn(Mode)),
+    Row(fn(&'static str, Mode)),
+}
+
 impl Case {
     /// In both modes. The name reads as a claim.
     pub const fn new(name: &'static str, test: fn(Mode)) -> Self {
+        Self::of(name, Test::Function(test))
+    }
+
+    /// A row of a table: one function tests all of them, and is told the name of the row.
+    pub const fn row(name: &'static str, test: fn(&'static str, Mode)) -> Self {
+        Self::of(name, Test::Row(test))
+    }
+
+    const fn of(name: &'static str, test: Test) -> Self {
         Self { name, test, modes: &[Mode::Setuid, Mode::Unprivileged], needs_root: false, limit: LIMIT, ignored: None }
     }
 
@@ -72,6 +87,13 @@ impl Case {
     #[must_use]
     pub const fn ignored(self, reason: &'static str) -> Self {
         Self { ignored: Some(reason), ..self }
+    }
+
+    fn run(&self, mode: Mode) {
+        match self.test {
+            Test::Function(test) => test(mode),
+            Test::Row(test) => test(self.name, mode),
+        }
     }
 
     fn label(&self, mode: Mode) -> String {
@@ -174,7 +196,7 @@ fn inside(cases: &[Case], label: &str) -> ExitCode {
     for case in cases {
         for &mode in case.modes {
             if case.label(mode) == label {
-                let ran = catch_unwind(AssertUnwindSafe(|| (case.test)(mode)));
+                let ran = catch_unwind(AssertUnwindSafe(|| case.run(mode)));
                 return ExitCode::from(u8::from(ran.is_err()));
             }
         }

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::shell::{self, Failure, Outcome};
+use crate::workloads::Needs;
 
-/// Programs, each with the Debian package that has it and what it is for.
-const PROGRAMS: &[(&str, &str, &str)] = &[
+/// A program, the Debian package that has it, and what it is for.
+type Program<'a> = (&'a str, &'a str, &'a str);
+
+const PROGRAMS: &[Program<'static>] = &[
     ("unshare", "util-linux", "user switching and namespaces of the tests"),
     ("setpriv", "util-linux", "user switching of the tests"),
     ("git", "git", "projects are git repositories"),
@@ -32,14 +35,28 @@ pub(crate) fn place(root: &Path) -> PathBuf {
     shell::target_dir(root).join("test-deps")
 }
 
-/// Gets what is missing. What cannot be had is said: the tests that need it are skipped, and say so too.
-pub(crate) fn get(root: &Path) {
+/// Gets what is missing. What cannot be had is said: the tests that need it are skipped, and say so too. What real
+/// programs the workloads run is much; it is got only for them.
+pub(crate) fn get(root: &Path, for_workloads: bool) {
     let place = place(root);
-    get_programs();
+    let workloads = Needs::read(root).unwrap_or_else(|why| {
+        println!("{why}");
+        Needs::default()
+    });
+    let mut wanted: Vec<Program<'_>> = PROGRAMS.to_vec();
+    if for_workloads {
+        let own = |program: &str| PROGRAMS.iter().any(|(known, ..)| *known == program);
+        let more = workloads.programs.iter().filter(|(program, _)| !own(program) && !in_path(program));
+        wanted.extend(more.map(|(program, package)| (program.as_str(), package.as_str(), "a workload")));
+    }
+    get_all(&wanted);
+    let known = |package: &&str| !JAVASCRIPT.contains(package) && !INNER.contains(package);
+    let npm: Vec<&str> = workloads.npm.iter().map(String::as_str).filter(known).collect();
     let tries = [
         ("Python clients", python(root, &place.join("venv"))),
         ("JavaScript client", javascript(&place.join("npm"), JAVASCRIPT)),
         ("inner sandboxes", javascript(&place.join("inner"), INNER)),
+        ("JavaScript packages of workloads", javascript(&place.join("workloads"), &npm)),
     ];
     for (what, outcome) in tries {
         if let Err(why) = outcome {
@@ -48,11 +65,20 @@ pub(crate) fn get(root: &Path) {
     }
 }
 
-/// Only the programs of the system.
+/// Only the programs of the system that the end-to-end tests run.
 pub(crate) fn get_programs() {
-    for what in programs() {
+    get_all(PROGRAMS);
+}
+
+fn get_all(wanted: &[Program<'_>]) {
+    for what in programs(wanted) {
         println!("not here: {what}");
     }
+}
+
+/// Where a workload finds programs.
+fn in_path(program: &str) -> bool {
+    in_system(program) || Path::new("/usr/local/bin").join(program).is_file()
 }
 
 /// In the system's directories only: a version manager's shims are not there for other users.
@@ -60,21 +86,19 @@ fn in_system(program: &str) -> bool {
     ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].iter().any(|d| Path::new(d).join(program).is_file())
 }
 
-fn programs() -> Vec<String> {
-    let absent = || PROGRAMS.iter().filter(|(program, ..)| !in_system(program));
+fn programs(wanted: &[Program<'_>]) -> Vec<String> {
+    let absent = || wanted.iter().filter(|(program, ..)| !in_system(program));
     let mut packages: Vec<&str> = absent().map(|(_, package, _)| *package).collect();
+    packages.sort_unstable();
+    packages.dedup();
     if !in_system("pip3") && !Path::new("/usr/lib/python3/dist-packages/ensurepip").exists() && !has_ensurepip() {
         packages.push("python3-venv");
     }
     if !packages.is_empty() && shell::is_root() && shell::find("apt-get").is_some() {
-        let mut outcome = apt(&["update", "-qq"]);
+        let say = |outcome: Outcome| outcome.unwrap_or_else(|why| println!("{why}"));
+        say(apt(&["update", "-qq"]));
         // One by one: one that is not to be had must not keep the others away.
-        for package in packages {
-            outcome = outcome.and_then(|()| apt(&["install", "-y", "-qq", "--no-install-recommends", package]));
-        }
-        if let Err(why) = outcome {
-            println!("{why}");
-        }
+        packages.iter().for_each(|package| say(apt(&["install", "-y", "-qq", "--no-install-recommends", package])));
     }
     absent().map(|(program, package, why)| format!("{program} ({package}): {why}")).collect()
 }

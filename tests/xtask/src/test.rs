@@ -8,7 +8,8 @@ use crate::tally::Tally;
 use crate::{needs, products, stage};
 
 /// The parts whose tests need an installed product, each with its crate.
-const INSTALLED: [(&str, &str); 2] = [("e2e", "agent-aws-e2e"), ("attacks", "agent-aws-attacks")];
+const INSTALLED: [(&str, &str); 3] =
+    [("e2e", "agent-aws-e2e"), ("attacks", "agent-aws-attacks"), ("workloads", "agent-aws-workloads")];
 /// The other parts.
 const PLAIN: [&str; 2] = ["unit", "budgets"];
 
@@ -60,7 +61,8 @@ impl Run<'_> {
             return;
         }
         let root = self.root;
-        self.clock.part("needs", || needs::get(root));
+        let for_workloads = parts.iter().any(|(part, _)| *part == "workloads");
+        self.clock.part("needs", || needs::get(root, for_workloads));
         let staged = self
             .clock
             .part("products", || products::build(root))

@@ -1,0 +1,58 @@
+//! The script of a row: sections of shell, each begun by a line `#: NAME`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// The sections there may be. `expect` are lines that the program must print outside; `alike` is a sed(1) script that
+/// makes equal what must differ between two runs; `served` is run where the local server serves, `setup` in the project
+/// before each run, both outside.
+const SECTIONS: [&str; 5] = ["expect", "alike", "served", "setup", "run"];
+
+/// A parsed script.
+#[derive(Debug)]
+pub struct Script(Vec<(String, String)>);
+
+impl Script {
+    /// Of the row of this name.
+    pub fn of(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rows").join(format!("{name}.sh"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Self::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut sections: Vec<(String, String)> = Vec::new();
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix("#: ") {
+                if !SECTIONS.contains(&name) || sections.iter().any(|(known, _)| known == name) {
+                    return Err(format!("`{name}` is no section, or begins twice"));
+                }
+                sections.push((name.to_owned(), String::new()));
+            } else if let Some((_, section)) = sections.last_mut() {
+                let _ = writeln!(section, "{line}");
+            } else if !line.starts_with("# ") {
+                return Err(format!("before any section: {line}"));
+            }
+        }
+        let script = Self(sections);
+        match script.section("run").is_some() && script.expect().next().is_some() {
+            true => Ok(script),
+            false => Err("it needs the sections `expect` and `run`".into()),
+        }
+    }
+
+    /// A section, if it is there.
+    pub fn section(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(section, _)| section == name).map(|(_, text)| text.as_str())
+    }
+
+    /// What is run.
+    pub fn run(&self) -> &str {
+        self.section("run").unwrap_or_default()
+    }
+
+    /// Lines of the output outside, without which the program has shown nothing.
+    pub fn expect(&self) -> impl Iterator<Item = &str> {
+        self.section("expect").into_iter().flat_map(str::lines).filter(|line| !line.is_empty())
+    }
+}

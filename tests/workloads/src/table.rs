@@ -1,0 +1,93 @@
+//! The rows of `table.tsv`.
+
+use std::path::Path;
+
+/// A workload as the page shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Of the script, and of the test.
+    pub name: &'static str,
+    /// What is run.
+    pub what: &'static str,
+    needs: &'static str,
+    sandbox: &'static str,
+    differs: &'static str,
+}
+
+/// Where a program comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// In the system's directories; of this Debian package.
+    Program(&'static str, &'static str),
+    /// Of the home of whoever runs the tests: a toolchain.
+    Home(&'static str),
+    /// A package of the npm registry, with its version.
+    Npm(&'static str),
+    /// A package for Python.
+    Pip(&'static str),
+}
+
+/// Where packages of the npm registry are, below what the tests depend on.
+const NPM: [&str; 3] = ["npm", "inner", "workloads"];
+
+/// Every row.
+pub fn table() -> impl Iterator<Item = Row> {
+    let lines = include_str!("../table.tsv").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.skip(1).map(|line| {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let &[name, what, needs, sandbox, differs] = &*cells else { panic!("not five cells: {line:?}") };
+        Row { name, what, needs, sandbox, differs }
+    })
+}
+
+impl Row {
+    /// The row of this name.
+    pub fn find(name: &str) -> Self {
+        table().find(|row| row.name == name).unwrap_or_else(|| panic!("there is no row {name}"))
+    }
+
+    /// What must be there.
+    pub fn needs(&self) -> impl Iterator<Item = Need> {
+        self.needs.split(", ").map(|need| match need.trim_end_matches(')').split_once(" (") {
+            None => Need::Program(need, need),
+            Some((program, "home")) => Need::Home(program),
+            Some((package, "npm")) => Need::Npm(package),
+            Some((package, "pip")) => Need::Pip(package),
+            Some((program, package)) => Need::Program(program, package),
+        })
+    }
+
+    /// The key that the sandbox of the shipped policy gets for it.
+    pub fn key(&self) -> Option<&'static str> {
+        (self.sandbox != "-").then_some(self.sandbox)
+    }
+
+    /// Whether some of what it prints is not the same twice.
+    pub fn differs(&self) -> bool {
+        self.differs != "-"
+    }
+
+    /// Whether it uses the Rust toolchain of a home.
+    pub fn has_rust(&self) -> bool {
+        self.needs().any(|need| matches!(need, Need::Home(_)))
+    }
+}
+
+/// What cannot be had of what a row needs; `deps` is where packages of the registries are.
+pub fn absent(row: &Row, deps: Option<&Path>) -> Option<String> {
+    let in_system =
+        |program: &str| ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|d| Path::new(d).join(program).exists());
+    let below = |place: String| deps.is_some_and(|deps| deps.join(place).exists());
+    let has = |need: &Need| match need {
+        Need::Program(program, _) => in_system(program),
+        Need::Home(_) => crate::place::toolchain().is_some(),
+        Need::Npm(package) => NPM.iter().any(|place| below(format!("{place}/node_modules/{}", npm_name(package)))),
+        Need::Pip(_) => below("venv/bin/python".to_owned()),
+    };
+    row.needs().find(|need| !has(need)).map(|need| format!("{need:?} could not be had"))
+}
+
+/// `@scope/name@version` without the version.
+fn npm_name(package: &str) -> &str {
+    package.rsplit_once('@').map_or(package, |(name, _)| name)
+}
