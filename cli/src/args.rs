@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::home::store;
 use crate::say;
 
 /// Run a coding agent as exactly one AWS identity, in a sandbox that holds nothing else of yours.
@@ -38,6 +39,9 @@ pub(crate) enum Command {
         /// Session id, as `sessions` lists it
         id: String,
     },
+    /// The homes of your agents
+    #[command(subcommand)]
+    Home(Home),
     /// Your own configuration
     #[command(subcommand)]
     Config(Config),
@@ -91,8 +95,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "ROW")]
     pub(crate) lift: Vec<String>,
     /// Which home of the agent: agents that run side by side may have one each [default: default]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = store::valid_name)]
     pub(crate) home: Option<String>,
+    /// Start with an empty home; what is in it now is deleted
+    #[arg(long)]
+    pub(crate) fresh_home: bool,
     /// Variable for the agent: your value of it, or the one given
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<OsString>,
@@ -187,6 +194,52 @@ pub(crate) struct Sessions {
     /// For scripts
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A home among those of the caller's agents.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Which {
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+    /// Sandbox
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sandbox: Option<String>,
+    /// Name of the home
+    #[arg(long, value_name = "NAME", value_parser = store::valid_name)]
+    pub(crate) home: Option<String>,
+}
+
+/// `home shell`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct HomeShell {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// Name of the home
+    #[arg(long, value_name = "NAME", value_parser = store::valid_name)]
+    pub(crate) home: Option<String>,
+}
+
+/// `home`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Home {
+    /// List them
+    List {
+        /// For scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print where the home of a run with these options is
+    Path(Which),
+    /// Start a shell where the agent of a home would run
+    Shell(HomeShell),
+    /// Delete one; the next run gets a new one
+    Reset {
+        #[command(flatten)]
+        which: Which,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// `config`.

@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 mod doctor;
+mod home;
 mod listing;
 mod policy;
 mod who;
@@ -14,13 +15,17 @@ use agent_aws_protocol::Exit;
 use crate::args::{Command, Config as ConfigCommand, Run};
 use crate::config::{self, Config};
 use crate::failure::Failure;
+use crate::home::{store, toolchains};
+use crate::prepare::Known;
+use crate::request::Asked;
 use crate::{request, say, session, worktree};
 
 /// Does it, and says how to end.
 pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Run(run) => return perform_run(&run),
+        Command::Run(run) => return start(&run, |_| {}),
         Command::Policy(policy) => return policy::perform(policy),
+        Command::Home(command) => return home::perform(command),
         Command::Doctor(options) => return doctor::perform(options.json),
         Command::Identities(options) => listing::identities(&options)?,
         Command::Whoami(options) => return who::whoami(options),
@@ -33,15 +38,23 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
     Ok(Exit::Code(0))
 }
 
-fn perform_run(run: &Run) -> Result<Exit, Failure> {
+/// Starts a session; `change` has the last word about what is asked.
+fn start(run: &Run, change: impl FnOnce(&mut Asked)) -> Result<Exit, Failure> {
     if who::inside() {
         let text = "this is inside a sandbox of agent-aws, where no other session can be started";
         return Err(Failure::Other(text.into(), Some("run it outside".into())));
     }
     let mut request = request::build(run)?;
+    change(&mut request);
     match worktree::repository(Path::new(OsStr::from_bytes(&request.request.project))) {
         Ok(repository) => request.request.repository = repository.unwrap_or_default().into_os_string().into_vec(),
         Err(doubt) => say::failure(&doubt.to_string(), Some(worktree::ADVICE)),
+    }
+    if let Ok(home) = store::callers_home() {
+        toolchains::add(&mut request, &home, &|name| std::env::var_os(name));
+    }
+    if !run.explain {
+        request.known = Known::of(Path::new(OsStr::from_bytes(&request.request.project)), run.fresh_home);
     }
     Ok(session::run(request, &run.command, false)?.exit)
 }

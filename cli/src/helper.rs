@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use agent_aws_protocol::{Ask, Channel, ChannelError, CliToHelper, EnvVar, FrameError, HelperToCli, Request, encode};
+use agent_aws_plan::Plan;
+use agent_aws_protocol::{
+    Ask, Channel, ChannelError, CliToHelper, EnvVar, FrameError, HelperToCli, Prepared, Request, encode,
+};
 use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -139,11 +142,40 @@ pub(crate) fn question(
     request: Request,
     mut each: impl FnMut(HelperToCli) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    converse(&[], |helper| helper.ask(request).and_then(|()| helper.answer(&mut each)))
+}
+
+/// The plan of a run that is only to be explained.
+pub(crate) fn plan(request: Request, command: &[OsString]) -> Result<Plan, Failure> {
+    let mut bytes = Vec::new();
+    converse(command, |helper| {
+        helper.ask(request)?;
+        loop {
+            match helper.next()? {
+                HelperToCli::Plan(piece) => bytes.extend(piece),
+                HelperToCli::Prepare { .. } => helper.tell(&CliToHelper::Prepared(Prepared::default()))?,
+                HelperToCli::Done => return Ok(()),
+                HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
+                HelperToCli::Notice(_) => {}
+                other => return Err(unexpected(&other)),
+            }
+        }
+    })?;
+    read_plan(&bytes)
+}
+
+fn converse(command: &[OsString], talk: impl FnOnce(&mut Helper) -> Result<(), Failure>) -> Result<(), Failure> {
     let mask = SigSet::thread_get_mask().map_err(|e| Failure::Os("cannot read the signal mask", e.into()))?;
-    let mut helper = Helper::start(&[], Stdio::null(), mask)?;
-    let answer = helper.ask(request).and_then(|()| helper.answer(&mut each));
+    let mut helper = Helper::start(command, Stdio::null(), mask)?;
+    let answer = talk(&mut helper);
     helper.close_and_wait();
     answer
+}
+
+/// A plan from its pieces.
+pub(crate) fn read_plan(bytes: &[u8]) -> Result<Plan, Failure> {
+    postcard::from_bytes(bytes)
+        .map_err(|e| Failure::Other(format!("the plan cannot be read: {e}"), Some("reinstall agent-aws".into())))
 }
 
 /// Blames the largest variable for a request that does not fit, or its size where there is none.

@@ -1,66 +1,122 @@
 //! What the helper leaves to the caller's own rights before it builds the sandbox: the agent's home, and in it what
-//! something is mounted on.
+//! something is mounted on; or what of a real home must be hidden.
 
-use std::os::fd::OwnedFd;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use agent_aws_plan::Plan;
+use agent_aws_plan::{Origin, Plan};
 use agent_aws_policy::Home;
 use agent_aws_protocol::Bytes;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
-use rustix::io::Errno;
 
 use crate::failure::Failure;
+use crate::home::beneath::Directory;
+use crate::home::lock::{InUse, SetUp};
+use crate::home::{git, hide, remove, store};
+
+/// How long the end of a session waits for a former home to be deleted. What is left goes at the next start.
+const DELETION: Duration = Duration::from_secs(10);
+
+/// What is known of a run when its home is made ready.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Begin with an empty home.
+    pub(crate) fresh: bool,
+    /// The command is a program of ours: there is nothing to be hidden from it.
+    pub(crate) ours: bool,
+    /// The caller's git, asked already.
+    pub(crate) git: Option<git::Asked>,
+}
+
+impl Known {
+    /// Git is asked now: it answers while the helper does its part.
+    pub(crate) fn of(project: &Path, fresh: bool) -> Self {
+        let lookup = |name: &OsStr| std::env::var_os(name);
+        let git = store::callers_home().ok().and_then(|home| git::ask(&lookup, &home, project));
+        Self { fresh, ours: false, git }
+    }
+}
 
 /// What was made ready. Kept until the session ends.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     /// Paths of a real home that must be hidden.
     pub(crate) hide: Vec<Bytes>,
+    /// Something that the caller should know once.
+    pub(crate) notice: Option<String>,
+    in_use: Option<InUse>,
+    deletion: Option<JoinHandle<()>>,
 }
 
-/// Makes ready what the plan says of the home; with `explain` nothing is made.
-pub(crate) fn perform(plan: &Plan, explain: bool) -> Result<Prepared, Failure> {
-    if plan.grant.home == Home::Agent && !explain {
-        let home = make_home(&plan.home)?;
-        for point in &plan.mount_points {
-            mount_point(&home, &point.below, &point.source)?;
+impl Prepared {
+    /// At the end of the session: the home is free again.
+    pub(crate) fn release(self) {
+        drop(self.in_use);
+        let end = Instant::now() + DELETION;
+        while self.deletion.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
-    Ok(Prepared::default())
 }
 
-fn make_home(path: &Path) -> Result<OwnedFd, Failure> {
-    let fail = |e: Errno| Failure::Path(path.into(), e.into());
-    std::fs::DirBuilder::new().recursive(true).create(path).map_err(|e| Failure::Path(path.into(), e))?;
-    openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        .map_err(fail)
+/// Makes ready what the plan says of the home; with `explain` nothing is made. `directory` is the working directory.
+pub(crate) fn perform(plan: &Plan, directory: &Path, explain: bool, known: Known) -> Result<Prepared, Failure> {
+    match plan.grant.home {
+        Home::Agent if explain => Ok(Prepared::default()),
+        Home::Agent => agent(plan, known),
+        Home::RealReadOnly | Home::Real if known.ours => Ok(Prepared::default()),
+        Home::RealReadOnly | Home::Real => real(plan, directory),
+    }
 }
 
-/// A directory or an empty file, as what is mounted there; no link on the way is followed.
-fn mount_point(home: &OwnedFd, below: &Path, source: &Path) -> Result<(), Failure> {
-    let fail = |e: Errno| Failure::Path(below.into(), e.into());
-    let Ok(found) = std::fs::metadata(source) else { return Ok(()) };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let mut here = PathBuf::new();
-    let directories = if found.is_dir() { Some(below) } else { below.parent() };
-    for name in directories.unwrap_or(below).iter() {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let at = openat2(
-            home,
-            if here.as_os_str().is_empty() { Path::new(".") } else { &here },
-            flags,
-            Mode::empty(),
-            resolve,
-        );
-        match mkdirat(at.map_err(fail)?, name, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => here.push(name),
-            Err(e) => return Err(fail(e)),
-        }
+fn agent(plan: &Plan, known: Known) -> Result<Prepared, Failure> {
+    let (Some(parent), Some(name)) = (plan.home.parent(), plan.home.file_name()) else {
+        return Err(Failure::Other(format!("{} is no place for a home", plan.home.display()), None));
+    };
+    let around = Directory::around_homes(parent)?;
+    let set_up = SetUp::begin(&around, name)?;
+    let in_use = match known.fresh {
+        true => emptied(&around, name, &set_up)?,
+        false => InUse::with_others(&around, name, &set_up)?,
+    };
+    let home = around.home(name)?;
+    for point in &plan.mount_points {
+        home.mount_point(&point.below, &point.source)?;
     }
-    if !found.is_dir() {
-        let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        openat2(home, below, flags, Mode::RUSR | Mode::WUSR, resolve).map_err(fail)?;
+    let settings = known.git.map(git::Asked::settings).unwrap_or_default();
+    let written = git::write(&home, &settings);
+    drop(set_up);
+    let notice = written.err().map(|e| format!("your git settings are not in the agent's home: {e}"));
+    Ok(Prepared { hide: vec![], notice, in_use: Some(in_use), deletion: deletion(around) })
+}
+
+/// The home put aside, so that a new one is made; only if nobody has it.
+fn emptied(around: &Directory, name: &OsStr, set_up: &SetUp) -> Result<InUse, Failure> {
+    let Some(alone) = InUse::alone(around, name, set_up)? else {
+        let text = format!("--fresh-home: another session uses the home {}", around.path().join(name).display());
+        return Err(Failure::Other(text, Some("end that session, or take another home: --home NAME".into())));
+    };
+    remove::aside(around, name)?;
+    alone.share(set_up)
+}
+
+/// Former homes are deleted while the session runs.
+fn deletion(around: Directory) -> Option<JoinHandle<()>> {
+    let left = remove::left_aside(&around);
+    if left.is_empty() {
+        return None;
     }
-    Ok(())
+    Some(std::thread::spawn(move || left.iter().for_each(|name| drop(remove::tree(&around, name)))))
+}
+
+fn real(plan: &Plan, directory: &Path) -> Result<Prepared, Failure> {
+    let is_asked = |origin: &Origin| matches!(origin, Origin::Project | Origin::Repository | Origin::Caller(_));
+    let asked = plan.intents.iter().filter(|intent| is_asked(&intent.origin));
+    let asked: Vec<&Path> = asked.map(|intent| intent.path.as_path()).collect();
+    let facts = hide::Facts { home: &plan.caller.home, directory, asked: &asked };
+    let found = hide::hidden(facts, &|name| std::env::var_os(name))?;
+    let hide = found.into_iter().map(|path: PathBuf| path.into_os_string().into_vec()).collect();
+    Ok(Prepared { hide, ..Prepared::default() })
 }

@@ -12,9 +12,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::explain::explain;
 use crate::failure::Failure;
-use crate::helper::{Helper, unexpected};
+use crate::helper::{Helper, read_plan, unexpected};
 use crate::inside;
-use crate::prepare::{self, Prepared};
+use crate::prepare::{self, Known, Prepared};
 use crate::request::Asked;
 use crate::say;
 use crate::signals::Signals;
@@ -52,6 +52,7 @@ pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Resu
         plan: Vec::new(),
         wishes: (asked.environment, asked.directory),
         explain: asked.request.explain,
+        known: asked.known,
         prepared: None,
         watch: None,
         quiet: keep_output,
@@ -68,6 +69,9 @@ pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Resu
     }
     let output = session.helper.child.stdout.take();
     session.helper.close_and_wait();
+    if let Some(prepared) = session.prepared {
+        prepared.release();
+    }
     if let Some(watch) = session.watch.filter(|_| session.begun) {
         // Everything that could write is gone by now: the helper's end is the end of the sandbox.
         watch.end();
@@ -97,6 +101,8 @@ struct Session {
     wishes: (Vec<EnvVar>, PathBuf),
     /// The plan is only to be shown.
     explain: bool,
+    /// For when its home is made ready.
+    known: Known,
     /// What was made ready for the session, kept as long as it runs.
     prepared: Option<Prepared>,
     /// What others execute or trust where the agent may write.
@@ -207,10 +213,12 @@ impl Session {
 
     /// With the plan there, what the caller's own rights are enough for is done here.
     fn on_prepare(&mut self, door: i32) -> Result<(), Failure> {
-        let mut plan: Plan = postcard::from_bytes(&self.plan)
-            .map_err(|e| Failure::Other(format!("the plan cannot be read: {e}"), Some("reinstall agent-aws".into())))?;
-        let prepared = prepare::perform(&plan, self.explain)?;
+        let mut plan: Plan = read_plan(&self.plan)?;
         let (variables, directory) = std::mem::take(&mut self.wishes);
+        let mut prepared = prepare::perform(&plan, &directory, self.explain, std::mem::take(&mut self.known))?;
+        if let Some(notice) = prepared.notice.take() {
+            self.on_notice(notice);
+        }
         let ready = agent_aws_protocol::Prepared {
             hide: prepared.hide.clone(),
             environment: inside::environment(&plan, &variables, door),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Credentials, Format, Options, Run, Whoami};
 use crate::failure::Failure;
+use crate::prepare::Known;
 use crate::{request, say, session};
 
 /// The client of the credential door, in every sandbox.
@@ -76,6 +77,7 @@ fn from_session(options: Options) -> Result<(Option<Started>, String), Failure> 
     let mut request = request::build(&run)?;
     // It needs no project: it shall work from the home directory too.
     request.request.project.clear();
+    request.known = Known { ours: true, ..Known::default() };
     let outcome = session::run(request, &run.command, true)?;
     let answer = outcome.output.map(read_rest).transpose()?.unwrap_or_default();
     match outcome.exit {

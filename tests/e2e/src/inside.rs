@@ -62,7 +62,7 @@ pub fn agents_home(scene: &Scene, sandbox: &str) -> PathBuf {
     let [option, name] = scene.identity();
     let name = if option == "--profile" { format!("own%3a{name}") } else { name.to_owned() };
     let homes = scene.machine.user("alice").home.join(".local/share/agent-aws/homes");
-    homes.join(sandbox).join(name)
+    homes.join(sandbox).join(name).join("default")
 }
 
 /// The lines `NAME RESULT` of an output, one by one: those that differ from what is expected, in words.
