@@ -7,14 +7,14 @@ mod who;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use agent_aws_protocol::Exit;
 
 use crate::args::{Command, Config as ConfigCommand, Run};
 use crate::config::{self, Config};
 use crate::failure::Failure;
-use crate::{request, say, session, worktree};
+use crate::{preset, request, say, session, worktree};
 
 /// Does it, and says how to end.
 pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
@@ -38,12 +38,16 @@ fn perform_run(run: &Run) -> Result<Exit, Failure> {
         let text = "this is inside a sandbox of agent-aws, where no other session can be started";
         return Err(Failure::Other(text.into(), Some("run it outside".into())));
     }
-    let mut request = request::build(run)?;
-    match worktree::repository(Path::new(OsStr::from_bytes(&request.request.project))) {
-        Ok(repository) => request.request.repository = repository.unwrap_or_default().into_os_string().into_vec(),
+    let mut asked = request::build(run)?;
+    match worktree::repository(Path::new(OsStr::from_bytes(&asked.request.project))) {
+        Ok(repository) => asked.request.repository = repository.unwrap_or_default().into_os_string().into_vec(),
         Err(doubt) => say::failure(&doubt.to_string(), Some(worktree::ADVICE)),
     }
-    Ok(session::run(request, &run.command, false)?.exit)
+    if let Some(preset) = preset::choose(run.preset.as_deref(), run.command.first())? {
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        preset.add(&mut asked, home.as_deref(), &|name| std::env::var_os(name));
+    }
+    Ok(session::run(asked, &run.command, false)?.exit)
 }
 
 fn show_config() -> Result<(), Failure> {

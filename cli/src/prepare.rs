@@ -11,23 +11,28 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
 use rustix::io::Errno;
 
 use crate::failure::Failure;
+use crate::preset::Chosen;
 
 /// What was made ready. Kept until the session ends.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     /// Paths of a real home that must be hidden.
     pub(crate) hide: Vec<Bytes>,
+    /// What the caller should know.
+    pub(crate) notices: Vec<String>,
 }
 
 /// Makes ready what the plan says of the home; with `explain` nothing is made.
-pub(crate) fn perform(plan: &Plan, explain: bool) -> Result<Prepared, Failure> {
+pub(crate) fn perform(plan: &Plan, preset: Option<&Chosen>, explain: bool) -> Result<Prepared, Failure> {
+    let mut notices = Vec::new();
     if plan.grant.home == Home::Agent && !explain {
         let home = make_home(&plan.home)?;
         for point in &plan.mount_points {
             mount_point(&home, &point.below, &point.source)?;
         }
+        notices.extend(preset.into_iter().flat_map(|preset| preset.write(&home)));
     }
-    Ok(Prepared::default())
+    Ok(Prepared { notices, ..Prepared::default() })
 }
 
 fn make_home(path: &Path) -> Result<OwnedFd, Failure> {

@@ -8,6 +8,7 @@ use agent_aws_protocol::{Bytes, EnvVar, OwnSource, RunRequest, Showing, Shown};
 
 use crate::args::Run;
 use crate::failure::Failure;
+use crate::preset::Chosen;
 use crate::{environment, helper, identity, place, region};
 
 /// A run: what the helper is asked, and what the agent shall find if it is granted.
@@ -19,6 +20,8 @@ pub(crate) struct Asked {
     pub(crate) environment: Vec<EnvVar>,
     /// The working directory, absolute, as the caller names it.
     pub(crate) directory: PathBuf,
+    /// What is known of the agent.
+    pub(crate) preset: Option<Chosen>,
 }
 
 /// Builds the request for `run`. Nothing here is a decision: the helper holds all of it against policy.
@@ -58,7 +61,7 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
         explain: run.explain,
         allow_root: options.allow_root,
     };
-    Ok(Asked { request, environment: environment::for_agent(&run.env, &lookup)?, directory })
+    Ok(Asked { request, environment: environment::for_agent(&run.env, &lookup)?, directory, preset: None })
 }
 
 fn bytes(path: PathBuf) -> Bytes {

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::helper::{Helper, unexpected};
 use crate::inside;
 use crate::prepare::{self, Prepared};
+use crate::preset::{self, Chosen};
 use crate::request::Asked;
 use crate::say;
 use crate::signals::Signals;
@@ -51,6 +52,7 @@ pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Resu
         started: None,
         plan: Vec::new(),
         wishes: (asked.environment, asked.directory),
+        preset: asked.preset,
         explain: asked.request.explain,
         prepared: None,
         watch: None,
@@ -95,6 +97,8 @@ struct Session {
     plan: Vec<u8>,
     /// Variables and working directory for the agent.
     wishes: (Vec<EnvVar>, PathBuf),
+    /// What is known of the agent.
+    preset: Option<Chosen>,
     /// The plan is only to be shown.
     explain: bool,
     /// What was made ready for the session, kept as long as it runs.
@@ -209,7 +213,10 @@ impl Session {
     fn on_prepare(&mut self, door: i32) -> Result<(), Failure> {
         let mut plan: Plan = postcard::from_bytes(&self.plan)
             .map_err(|e| Failure::Other(format!("the plan cannot be read: {e}"), Some("reinstall agent-aws".into())))?;
-        let prepared = prepare::perform(&plan, self.explain)?;
+        let prepared = prepare::perform(&plan, self.preset.as_ref(), self.explain)?;
+        for notice in &prepared.notices {
+            self.on_notice(notice.clone());
+        }
         let (variables, directory) = std::mem::take(&mut self.wishes);
         let ready = agent_aws_protocol::Prepared {
             hide: prepared.hide.clone(),
@@ -224,7 +231,8 @@ impl Session {
             let hide = ready.hide.iter().map(|path| PathBuf::from(OsString::from_vec(path.clone()))).collect();
             let made = plan.complete(ready.config.clone(), ready.facts.clone(), hide);
             made.map_err(|e| Failure::Other(e.to_string(), None))?;
-            say::out(&explain(&plan))?;
+            let real = plan.grant.home != agent_aws_policy::Home::Agent;
+            say::out(&(explain(&plan) + &preset::explain(self.preset.as_ref(), real)))?;
         }
         self.helper.tell(&CliToHelper::Prepared(ready))?;
         self.prepared = Some(prepared);

@@ -72,7 +72,9 @@ fn answer(state: &State, method: &Method, request: &Recorded) -> Answer {
         // A proxy's question: whatever is out there, is not there.
         (&Method::CONNECT, _) => plain(StatusCode::FORBIDDEN, &json!({})),
         (&Method::HEAD, _) => plain(StatusCode::OK, &json!({})),
-        (&Method::POST, None) if path.ends_with("/count_tokens") => plain(StatusCode::OK, &json!({ "input_tokens": 1 })),
+        (&Method::POST, None) if path.ends_with("/count_tokens") => {
+            plain(StatusCode::OK, &json!({ "input_tokens": 1 }))
+        }
         _ => plain(StatusCode::NOT_FOUND, &json!({ "error": { "type": "not_found_error", "message": "not here" } })),
     }
 }

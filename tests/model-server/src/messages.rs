@@ -30,9 +30,10 @@ pub(crate) fn offered(body: &Value) -> Vec<&str> {
 fn block(turn: &Turn, number: usize) -> (Value, &'static str) {
     match turn {
         Turn::Say(text) => (json!({ "type": "text", "text": text }), "end_turn"),
-        Turn::Call { tool, input } => {
-            (json!({ "type": "tool_use", "id": format!("toolu_{number:04}"), "name": tool, "input": input }), "tool_use")
-        }
+        Turn::Call { tool, input } => (
+            json!({ "type": "tool_use", "id": format!("toolu_{number:04}"), "name": tool, "input": input }),
+            "tool_use",
+        ),
     }
 }
 
