@@ -103,6 +103,9 @@ pub(crate) struct Run {
     /// Variable for the agent: your value of it, or the one given
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<OsString>,
+    /// What is known of an agent, or `none` [default: by the command's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
     /// Start before the first credentials are there
     #[arg(long)]
     pub(crate) no_wait: bool,

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::home::{store, toolchains};
 use crate::prepare::Known;
 use crate::request::Asked;
-use crate::{request, say, session, worktree};
+use crate::{preset, request, say, session, worktree};
 
 /// Does it, and says how to end.
 pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
@@ -44,19 +44,23 @@ fn start(run: &Run, change: impl FnOnce(&mut Asked)) -> Result<Exit, Failure> {
         let text = "this is inside a sandbox of agent-aws, where no other session can be started";
         return Err(Failure::Other(text.into(), Some("run it outside".into())));
     }
-    let mut request = request::build(run)?;
-    change(&mut request);
-    match worktree::repository(Path::new(OsStr::from_bytes(&request.request.project))) {
-        Ok(repository) => request.request.repository = repository.unwrap_or_default().into_os_string().into_vec(),
+    let mut asked = request::build(run)?;
+    change(&mut asked);
+    match worktree::repository(Path::new(OsStr::from_bytes(&asked.request.project))) {
+        Ok(repository) => asked.request.repository = repository.unwrap_or_default().into_os_string().into_vec(),
         Err(doubt) => say::failure(&doubt.to_string(), Some(worktree::ADVICE)),
     }
-    if let Ok(home) = store::callers_home() {
-        toolchains::add(&mut request, &home, &|name| std::env::var_os(name));
+    let (lookup, home) = (|name: &OsStr| std::env::var_os(name), store::callers_home().ok());
+    if let Some(home) = &home {
+        toolchains::add(&mut asked, home, &lookup);
+    }
+    if let Some(preset) = preset::choose(run.preset.as_deref(), run.command.first())? {
+        preset.add(&mut asked, home.as_deref(), &lookup);
     }
     if !run.explain {
-        request.known = Known::of(Path::new(OsStr::from_bytes(&request.request.project)), run.fresh_home);
+        asked.known = Known::of(Path::new(OsStr::from_bytes(&asked.request.project)), run.fresh_home);
     }
-    Ok(session::run(request, &run.command, false)?.exit)
+    Ok(session::run(asked, &run.command, false)?.exit)
 }
 
 fn show_config() -> Result<(), Failure> {

@@ -13,6 +13,7 @@ mod identity;
 mod inside;
 mod place;
 mod prepare;
+mod preset;
 mod region;
 mod request;
 mod say;

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::home::beneath::Directory;
 use crate::home::lock::{InUse, SetUp};
 use crate::home::{git, hide, remove, store};
+use crate::preset::Chosen;
 
 /// How long the end of a session waits for a former home to be deleted. What is left goes at the next start.
 const DELETION: Duration = Duration::from_secs(10);
@@ -44,8 +45,8 @@ impl Known {
 pub(crate) struct Prepared {
     /// Paths of a real home that must be hidden.
     pub(crate) hide: Vec<Bytes>,
-    /// Something that the caller should know once.
-    pub(crate) notice: Option<String>,
+    /// What the caller should know once.
+    pub(crate) notices: Vec<String>,
     in_use: Option<InUse>,
     deletion: Option<JoinHandle<()>>,
 }
@@ -62,16 +63,22 @@ impl Prepared {
 }
 
 /// Makes ready what the plan says of the home; with `explain` nothing is made. `directory` is the working directory.
-pub(crate) fn perform(plan: &Plan, directory: &Path, explain: bool, known: Known) -> Result<Prepared, Failure> {
+pub(crate) fn perform(
+    plan: &Plan,
+    directory: &Path,
+    explain: bool,
+    known: Known,
+    preset: Option<&Chosen>,
+) -> Result<Prepared, Failure> {
     match plan.grant.home {
         Home::Agent if explain => Ok(Prepared::default()),
-        Home::Agent => agent(plan, known),
+        Home::Agent => agent(plan, known, preset),
         Home::RealReadOnly | Home::Real if known.ours => Ok(Prepared::default()),
         Home::RealReadOnly | Home::Real => real(plan, directory),
     }
 }
 
-fn agent(plan: &Plan, known: Known) -> Result<Prepared, Failure> {
+fn agent(plan: &Plan, known: Known, preset: Option<&Chosen>) -> Result<Prepared, Failure> {
     let (Some(parent), Some(name)) = (plan.home.parent(), plan.home.file_name()) else {
         return Err(Failure::Other(format!("{} is no place for a home", plan.home.display()), None));
     };
@@ -87,9 +94,10 @@ fn agent(plan: &Plan, known: Known) -> Result<Prepared, Failure> {
     }
     let settings = known.git.map(git::Asked::settings).unwrap_or_default();
     let written = git::write(&home, &settings);
+    let mut notices: Vec<String> = preset.into_iter().flat_map(|preset| preset.write(&home)).collect();
     drop(set_up);
-    let notice = written.err().map(|e| format!("your git settings are not in the agent's home: {e}"));
-    Ok(Prepared { hide: vec![], notice, in_use: Some(in_use), deletion: deletion(around) })
+    notices.extend(written.err().map(|e| format!("your git settings are not in the agent's home: {e}")));
+    Ok(Prepared { hide: vec![], notices, in_use: Some(in_use), deletion: deletion(around) })
 }
 
 /// The home put aside, so that a new one is made; only if nobody has it.

@@ -9,6 +9,7 @@ use agent_aws_protocol::{Bytes, EnvVar, OwnSource, RunRequest, Showing, Shown};
 use crate::args::Run;
 use crate::failure::Failure;
 use crate::prepare::Known;
+use crate::preset::Chosen;
 use crate::{environment, helper, identity, place, region};
 
 /// A run: what the helper is asked, and what the agent shall find if it is granted.
@@ -22,6 +23,8 @@ pub(crate) struct Asked {
     pub(crate) directory: PathBuf,
     /// For when its home is made ready.
     pub(crate) known: Known,
+    /// What is known of the agent.
+    pub(crate) preset: Option<Chosen>,
 }
 
 /// Builds the request for `run`. Nothing here is a decision: the helper holds all of it against policy.
@@ -62,7 +65,7 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
         allow_root: options.allow_root,
     };
     let environment = environment::for_agent(&run.env, &lookup)?;
-    Ok(Asked { request, environment, directory, known: Known::default() })
+    Ok(Asked { request, environment, directory, known: Known::default(), preset: None })
 }
 
 fn bytes(path: PathBuf) -> Bytes {

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::helper::{Helper, read_plan, unexpected};
 use crate::inside;
 use crate::prepare::{self, Known, Prepared};
+use crate::preset::{self, Chosen};
 use crate::request::Asked;
 use crate::say;
 use crate::signals::Signals;
@@ -51,6 +52,7 @@ pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Resu
         started: None,
         plan: Vec::new(),
         wishes: (asked.environment, asked.directory),
+        preset: asked.preset,
         explain: asked.request.explain,
         known: asked.known,
         prepared: None,
@@ -99,6 +101,8 @@ struct Session {
     plan: Vec<u8>,
     /// Variables and working directory for the agent.
     wishes: (Vec<EnvVar>, PathBuf),
+    /// What is known of the agent.
+    preset: Option<Chosen>,
     /// The plan is only to be shown.
     explain: bool,
     /// For when its home is made ready.
@@ -215,8 +219,9 @@ impl Session {
     fn on_prepare(&mut self, door: i32) -> Result<(), Failure> {
         let mut plan: Plan = read_plan(&self.plan)?;
         let (variables, directory) = std::mem::take(&mut self.wishes);
-        let mut prepared = prepare::perform(&plan, &directory, self.explain, std::mem::take(&mut self.known))?;
-        if let Some(notice) = prepared.notice.take() {
+        let (known, preset) = (std::mem::take(&mut self.known), self.preset.as_ref());
+        let mut prepared = prepare::perform(&plan, &directory, self.explain, known, preset)?;
+        for notice in std::mem::take(&mut prepared.notices) {
             self.on_notice(notice);
         }
         let ready = agent_aws_protocol::Prepared {
@@ -232,7 +237,8 @@ impl Session {
             let hide = ready.hide.iter().map(|path| PathBuf::from(OsString::from_vec(path.clone()))).collect();
             let made = plan.complete(ready.config.clone(), ready.facts.clone(), hide);
             made.map_err(|e| Failure::Other(e.to_string(), None))?;
-            say::out(&explain(&plan))?;
+            let real = plan.grant.home != agent_aws_policy::Home::Agent;
+            say::out(&(explain(&plan) + &preset::explain(self.preset.as_ref(), real)))?;
         }
         self.helper.tell(&CliToHelper::Prepared(ready))?;
         self.prepared = Some(prepared);
