@@ -241,6 +241,8 @@ mod tests {
         place.look(OsStr::new(row), true)
     }
 
+    type Change<'a> = (&'a str, &'a dyn Fn(&Path));
+
     #[test]
     fn the_same_place_looks_the_same_and_a_changed_one_does_not() {
         let (root, place) = scratch("changes");
@@ -248,7 +250,7 @@ mod tests {
         fs::write(root.join("row/sub/file"), "one").unwrap();
         let first = look(&place, "row");
         assert_eq!(first, look(&place, "row"));
-        let changes: [(&str, &dyn Fn(&Path)); 4] = [
+        let changes: [Change<'_>; 4] = [
             ("content of the same size", &|root| fs::write(root.join("row/sub/file"), "two").unwrap()),
             ("mode", &|root| {
                 let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);

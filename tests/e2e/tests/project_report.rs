@@ -144,13 +144,16 @@ fn made(scene: &Scene) -> Child {
     child
 }
 
+/// How a session ends, and what ends it.
+type Way<'a> = (&'a str, &'a dyn Fn(&mut Child));
+
 fn it_is_said_however_the_session_ends(mode: Mode) {
     let scene = Scene::new(mode);
     let of_agent = |child: &Child| {
         let session = agent_aws_e2e::session::find(child.id().cast_signed());
         session.expect("a session")
     };
-    let ends: [(&str, &dyn Fn(&mut Child)); 6] = [
+    let ends: [Way<'_>; 6] = [
         ("by itself", &|child| drop(child.stdin.take())),
         ("SIGTERM to agent-aws", &|child| signal(child.id().cast_signed(), Signal::SIGTERM)),
         ("SIGHUP to agent-aws", &|child| signal(child.id().cast_signed(), Signal::SIGHUP)),
