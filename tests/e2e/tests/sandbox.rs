@@ -41,7 +41,7 @@ fn the_root_shows_little_and_homes_only_the_callers(mode: Mode) {
     assert!(unknown.is_empty(), "{unknown:?}\n{listing}");
     if scene.machine.is_private() {
         let wanted = "/home:\nalice\n\n/run:\nagent-aws\nuser\n\n/run/agent-aws:\nagent-aws-credentials\n\
-                      agent-aws-init\nconfig\ncredentials.sock\nsession.json\n\n/var:\nrun\ntmp\n";
+                      agent-aws-init\nanswer\nconfig\ncredentials.sock\nrequest\nsession.json\n\n/var:\nrun\ntmp\n";
         assert_eq!(below, wanted, "{listing}");
     }
 }
