@@ -9,6 +9,6 @@ echo content >file; mkdir dir; echo below >dir/below; head -c 300000 /dev/zero >
 curl -sS -i "$URL/file"
 curl -sS --data backwards "$URL/post"; echo
 curl -sS -o large --compressed "$URL/large"; wc -c <large
-curl -sS -Z "$URL/file" "$URL/dir/below" | sort; curl -sS -f "$URL/none" || echo "status $?"
+curl -sS --no-progress-meter -Z "$URL/file" "$URL/dir/below" | sort; curl -sS -f "$URL/none" || echo "status $?"
 curl -sS --max-time 2 http://localhost:1/ || echo "status $?"
 curl -sS "file://$PWD/large" | wc -c

@@ -3,6 +3,7 @@ threads 8 sum 800000
 omp 4950
 #: setup
 cat >t.c <<'X'
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -21,4 +21,4 @@ echo dirty >>file; git stash -q; git stash list; git stash pop -q; git checkout 
 git tag -a -m tag v1; git branch -d topic
 git log --graph --format='%h %s %D'; cat file
 git fsck; git gc -q; git count-objects
-git bisect start -q HEAD HEAD~3; git bisect run grep -q 2 file | tail -n 1 | cut -c1-40; git bisect reset -q
+git bisect start --term-new=has --term-old=lacks -q HEAD HEAD~3 2>/dev/null || git bisect start HEAD HEAD~3; git bisect run grep -q two file >bisected 2>&1; grep 'first bad' bisected; git bisect reset 2>/dev/null

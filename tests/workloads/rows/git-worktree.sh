@@ -13,4 +13,4 @@ cd .trees/feature
 echo y >src/y; git add .; git commit -q -m second; git status --short --branch
 cd ../..
 git worktree list; git log --oneline --all
-git worktree remove .trees/feature; git worktree prune -v; git branch -D feature
+git worktree remove .trees/feature; git worktree prune -v; git worktree list; git update-ref -d refs/heads/feature; git branch

@@ -1,7 +1,7 @@
 #: expect
 # pass 2
 #: alike
-s/duration_ms [0-9.]+/duration_ms N/
+s/duration_ms:? [0-9.]+/duration_ms N/
 #: setup
 cat >a.test.js <<'X'
 const test = require('node:test');

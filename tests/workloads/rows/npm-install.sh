@@ -17,7 +17,6 @@ echo "module.exports = (s) => s.toUpperCase()" >shout.js
 echo '{"name":"shout","version":"1.0.0","main":"index.js"}' >shout.manifest
 pack left '"dependencies":{"shout":"^1.0.0"},'
 pack shout ''
-mkdir r; for p in left shout; do mv $p/index.json r/$p.json; mv $p r/; done; mv r/* .
 #: setup
 printf '{"name":"app","version":"1.0.0","scripts":{"start":"node app.js","prestart":"echo before","postinstall":"echo postinstall ran"},"dependencies":{"left":"^1.0.0"}}' >package.json
 echo 'console.log(require("left")("!"))' >app.js

@@ -21,7 +21,7 @@ a, b = socket.socketpair(); socket.send_fds(a, [b"x"], [fd]); print("descriptor 
 e = select.epoll(); e.register(b.fileno(), select.EPOLLIN); a.send(b"!"); print(e.poll(1)[0][1])
 print(resource.getrlimit(resource.RLIMIT_CORE)[0] >= 0, os.sched_getaffinity(0) != set(), os.getrandom(4) != b"")
 p = os.pidfd_open(os.getpid()); signal.signal(signal.SIGUSR1, lambda *_: print("signal by pidfd")); signal.pidfd_send_signal(p, signal.SIGUSR1)
-t = os.open(".", os.O_TMPFILE | os.O_RDWR); os.write(t, b"linked"); os.link(f"/proc/self/fd/{t}", "from-tmpfile", follow_symlinks=True); print(open("from-tmpfile").read())
+t = os.open(".", os.O_TMPFILE | os.O_RDWR); os.write(t, b"linked"); os.link(f"/proc/self/fd/{t}", "from-tmpfile", src_dir_fd=0, follow_symlinks=True); print(open("from-tmpfile").read())
 os.setxattr("f", "user.note", b"kept") if "user.note" not in os.listxattr("f") else None; print(os.getxattr("f", "user.note"))
 X
 #: run

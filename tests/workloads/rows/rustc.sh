@@ -1,5 +1,7 @@
 #: expect
 eight threads: 36
+#: alike
+s/'main' \([0-9]+\)/'main' (N)/
 #: setup
 cat >t.rs <<'X'
 use std::{net::{TcpListener, TcpStream}, process::Command, sync::mpsc, thread, io::{Read, Write}};

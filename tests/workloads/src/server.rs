@@ -13,6 +13,8 @@ import http.server, os, ssl
 class Files(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         path = self.translate_path(self.path)
+        if os.path.isdir(path):
+            path = os.path.join(path, "index.json")
         if path.endswith(".json") and os.path.isfile(path):
             data = open(path, "rb").read().replace(b"@URL@", url.encode())
             self.send_response(200)
