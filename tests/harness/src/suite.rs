@@ -145,6 +145,9 @@ pub fn suite(cases: &'static [Case]) -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// What a trial that passed says in a line that begins so is printed: how often something was tried, and the like.
+const NOTE: &str = "note: ";
+
 /// Runs the trial in a process of its own; what it said is the failure's text.
 fn outside(again: &Again, label: &str, limit: Duration) -> Result<(), String> {
     let mut said = tempfile::tempfile().map_err(|e| e.to_string())?;
@@ -152,11 +155,13 @@ fn outside(again: &Again, label: &str, limit: Duration) -> Result<(), String> {
     let mut command = again.command(label);
     command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
     let end = again.run(&mut command, limit);
-    if end == End::Status(0) {
-        return Ok(());
-    }
     let mut text = Vec::new();
     said.rewind().and_then(|()| said.read_to_end(&mut text)).map_err(|e| e.to_string())?;
+    if end == End::Status(0) {
+        let text = String::from_utf8_lossy(&text);
+        text.lines().filter_map(|line| line.strip_prefix(NOTE)).for_each(|note| println!("{label}: {note}"));
+        return Ok(());
+    }
     let how = match end {
         End::TooLong => format!("not within {} s", limit.as_secs()),
         End::Status(1) => String::new(),

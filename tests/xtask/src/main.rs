@@ -1,5 +1,6 @@
 //! The logic behind the Makefile: what `make VERB` does, VERB by VERB.
 
+mod cases;
 mod check;
 mod install;
 mod needs;
@@ -7,6 +8,7 @@ mod products;
 mod shell;
 mod show;
 mod stage;
+mod tables;
 mod tally;
 mod test;
 
@@ -17,8 +19,8 @@ use shell::{Failure, Outcome};
 
 const USAGE: &str =
     "usage: xtask build | install [--destdir DIR] [--prefix DIR] [--no-setuid] | test [PART...] | check | \
-budgets | demo | bench
-parts of test: unit, budgets, e2e; none given means all";
+budgets | tables | demo | bench
+parts of test: unit, budgets, e2e, attacks; none given means all";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +41,7 @@ fn verb(root: &std::path::Path, words: &[String]) -> Outcome {
         ("test", parts) => test::test(root, parts),
         ("check", []) => check::check(root),
         ("budgets", []) => check::budgets(root),
+        ("tables", []) => tables::write(root),
         ("demo", []) => show::demo(root),
         ("bench", more) => show::bench(root, more),
         _ => Err(Failure::new(USAGE)),

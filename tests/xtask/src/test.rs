@@ -7,9 +7,10 @@ use crate::shell::{self, Clock, Failure, Outcome};
 use crate::tally::Tally;
 use crate::{needs, products, stage};
 
-/// The crates whose tests need an installed product.
-const END_TO_END: &str = "agent-aws-e2e";
-const PARTS: [&str; 3] = ["unit", "budgets", "e2e"];
+/// The parts whose tests need an installed product, each with its crate.
+const INSTALLED: [(&str, &str); 2] = [("e2e", "agent-aws-e2e"), ("attacks", "agent-aws-attacks")];
+/// The other parts.
+const PLAIN: [&str; 2] = ["unit", "budgets"];
 
 struct Run<'a> {
     root: &'a Path,
@@ -19,8 +20,9 @@ struct Run<'a> {
 }
 
 pub(crate) fn test(root: &Path, wanted: &[String]) -> Outcome {
-    if let Some(unknown) = wanted.iter().find(|w| !PARTS.contains(&w.as_str())) {
-        return Err(Failure::new(format!("`{unknown}` is no part: {}", PARTS.join(", "))));
+    let parts: Vec<&str> = PLAIN.into_iter().chain(INSTALLED.map(|(part, _)| part)).collect();
+    if let Some(unknown) = wanted.iter().find(|w| !parts.contains(&w.as_str())) {
+        return Err(Failure::new(format!("`{unknown}` is no part: {}", parts.join(", "))));
     }
     let does = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
     let (clock, tally) = (Clock::start(), Tally::default());
@@ -31,9 +33,7 @@ pub(crate) fn test(root: &Path, wanted: &[String]) -> Outcome {
     if does("budgets") {
         run.suite("budgets", &["-p", "agent-aws-budgets"]);
     }
-    if does("e2e") {
-        run.end_to_end();
-    }
+    run.installed(&INSTALLED.into_iter().filter(|(part, _)| does(part)).collect::<Vec<_>>());
     run.clock.print();
     for part in &run.broken {
         println!("failed: {part}");
@@ -49,11 +49,16 @@ impl Run<'_> {
     /// Everything that needs no installation. In the dev profile: with the release profile's link-time optimisation,
     /// each of the test programs would take as long to link as a product.
     fn unit(&mut self) {
-        self.suite("unit", &["--workspace", "--exclude", END_TO_END, "--exclude", "agent-aws-budgets"]);
+        let others = INSTALLED.iter().map(|(_, package)| *package).chain(["agent-aws-budgets"]);
+        let words = ["--workspace"].into_iter().chain(others.flat_map(|package| ["--exclude", package]));
+        self.suite("unit", &words.collect::<Vec<_>>());
     }
 
     /// The installed products, each trial in a world of its own.
-    fn end_to_end(&mut self) {
+    fn installed(&mut self, parts: &[(&str, &str)]) {
+        if parts.is_empty() {
+            return;
+        }
         let root = self.root;
         self.clock.part("needs", || needs::get(root));
         let staged = self
@@ -61,7 +66,7 @@ impl Run<'_> {
             .part("products", || products::build(root))
             .and_then(|()| self.clock.part("stage", || stage::set(root)));
         match staged {
-            Ok(()) => self.suite("e2e", &["-p", END_TO_END]),
+            Ok(()) => parts.iter().for_each(|(part, package)| self.suite(part, &["-p", package])),
             Err(why) => {
                 self.tally.failed += 1;
                 self.broken.push(format!("products: {why}"));
