@@ -101,10 +101,10 @@ fn check_hidden(what: &Text, path: &Path, caller: &Caller, g: &Grant) -> Result<
     if g.hide.iter().any(|hidden| path.starts_with(hidden)) {
         return Err(PlanError::Never(what.clone(), path.into(), "policy hides it"));
     }
+    let Ok(below) = path.strip_prefix(&caller.home) else { return Ok(()) };
     for row in tables::SECRET_STORES.rows() {
-        let store = caller.home.join(row.path);
-        if store.starts_with(path) || path.starts_with(&store) {
-            return Err(PlanError::Secret(what.clone(), path.into(), store));
+        if Path::new(row.path).starts_with(below) || below.starts_with(row.path) {
+            return Err(PlanError::Secret(what.clone(), path.into(), caller.home.join(row.path)));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use agent_aws_policy::{Home, Limits, Network};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{PlanError, REPOSITORY, check_readable, check_writable, never_writable, plain};
-use crate::intent::{Access, Caller, Intent, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What};
+use crate::intent::{Access, Caller, Intent, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What, around};
 use crate::tables::{self, Row};
 
 /// Where the sandbox keeps what is ours.
@@ -352,10 +352,7 @@ impl Draft {
 
     /// What is mounted below the agent's home needs something to be mounted on there.
     fn mount_points(&self, at: &Path) -> Vec<MountPoint> {
-        let covered = |path: &Path| {
-            let cover = self.intents.iter().filter(|i| path != i.path && path.starts_with(&i.path));
-            cover.max_by_key(|i| i.path.components().count()).is_some_and(|i| i.path == at)
-        };
+        let covered = |path: &Path| around(self.intents.iter(), path).is_some_and(|i| i.path == at);
         let below = |i: &Intent| match (&i.what, i.path.strip_prefix(at)) {
             (What::Bind(source), Ok(below)) if !below.as_os_str().is_empty() && covered(&i.path) => {
                 Some(MountPoint { below: below.into(), source: self.sources.get(source.0)?.path.clone() })

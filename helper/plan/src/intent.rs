@@ -1,7 +1,7 @@
 //! What a plan consists of.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +144,14 @@ pub struct Intent {
     pub reason: Text,
     /// Who asked for it.
     pub origin: Origin,
+}
+
+/// The innermost of these rows around `path`.
+pub fn around<'i>(rows: impl Iterator<Item = &'i Intent>, path: &Path) -> Option<&'i Intent> {
+    let length = |path: &Path| path.as_os_str().len();
+    // Lengths first: this is asked of all rows about each.
+    let rows = rows.filter(|i| length(&i.path) < length(path) && path.starts_with(&i.path));
+    rows.max_by_key(|i| length(&i.path))
 }
 
 /// A directory that must exist in the agent's home so that something can be mounted there.

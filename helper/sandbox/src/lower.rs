@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use agent_aws_plan::{Access, Intent, Kind, Origin, Plan, SourceId, What};
+use agent_aws_plan::{Access, Intent, Kind, Origin, Plan, SourceId, What, around};
 use agent_aws_policy::Network;
 
 use crate::error::Failure;
@@ -163,15 +163,12 @@ impl Lowering<'_> {
 
     /// Whether the nearest intent around `path` shows a host directory.
     fn inside_host_tree(&self, path: &Path) -> bool {
-        let length = |path: &Path| path.as_os_str().len();
-        // Lengths first: this is asked for each row about each row.
-        let around = self.plan.intents.iter().filter(|i| length(&i.path) < length(path) && path.starts_with(&i.path));
-        let standing = around.filter(|i| match &i.what {
+        let standing = self.plan.intents.iter().filter(|i| match &i.what {
             What::Bind(id) | What::Device(id) => matches!(self.found.get(id.0), Some(Kind::Directory)),
             What::Memory { .. } | What::Processes | What::Terminals => true,
             _ => false,
         });
-        standing.max_by_key(|i| length(&i.path)).is_some_and(|i| matches!(i.what, What::Bind(_)))
+        around(standing, path).is_some_and(|i| matches!(i.what, What::Bind(_)))
     }
 }
 

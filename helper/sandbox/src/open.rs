@@ -92,7 +92,7 @@ impl Secrets {
     /// Looks at the stores (absolute paths) with the rights of this process. One that is missing is not there.
     pub fn look(stores: impl Iterator<Item = PathBuf>) -> Self {
         let mut found = Self { stores: Vec::new(), above: Vec::new() };
-        let known = |list: &[(Place, PathBuf)], path: &Path| list.iter().any(|(_, p)| p == path);
+        let known = |list: &[(Place, PathBuf)], path: &Path| list.iter().any(|(_, p)| p.as_os_str() == path);
         let at = |path: &Path| open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok();
         for store in stores {
             let here = at(&store);

@@ -249,8 +249,9 @@ fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
     let stores = SECRET_STORES.rows().map(|row| home.join(row.path));
     let secrets = linux::Secrets::look(stores);
     let asked = |path: &Path| {
-        let mut rows = plan.intents.iter().filter(|i| i.path == path);
-        rows.any(|i| matches!(i.origin, Origin::Project | Origin::Repository | Origin::Caller(_) | Origin::Tool(_)))
+        let asked =
+            |o: &Origin| matches!(o, Origin::Project | Origin::Repository | Origin::Caller(_) | Origin::Tool(_));
+        plan.intents.iter().any(|i| asked(&i.origin) && i.path == path)
     };
     for (source, found) in callers(plan).zip(opened).filter(|(source, _)| asked(&source.path)) {
         let Some(fd) = &found.descriptor else { continue };
