@@ -142,7 +142,11 @@ mod tests {
         let all = crate::inside::environment(&plan, &given, 100);
         plan.environment = all.into_iter().map(|v| (v.name, v.value)).collect();
         plan.directory = crate::inside::directory(&plan, "/srv/work/p/src".into());
-        plan.complete(vec![], vec![], vec![]).unwrap();
+        plan.complete(
+            vec![("/run/agent-aws/config".into(), vec![]), ("/run/agent-aws/session.json".into(), vec![])],
+            vec![],
+        )
+        .unwrap();
         insta::assert_snapshot!(explain(&plan));
     }
 }

@@ -1,13 +1,15 @@
 //! What the agent finds about itself: its environment, built from a list and never filtered from the caller's, its AWS
 //! configuration, its working directory. None of it holds a secret, and none of it binds the caller.
 
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use agent_aws_plan::{Access, Intent, OURS, Origin, Plan, What};
 use agent_aws_policy::{Home, Network};
-use agent_aws_protocol::EnvVar;
+use agent_aws_protocol::{Bytes, EnvVar};
 use serde_json::json;
+
+use crate::resolver;
 
 type Variable = (Vec<u8>, Vec<u8>);
 
@@ -55,8 +57,17 @@ pub(crate) fn environment(plan: &Plan, given: &[EnvVar], door: i32) -> Vec<EnvVa
     all.into_iter().map(|(name, value)| EnvVar { name, value }).collect()
 }
 
+/// Files that the agent finds in the sandbox's own /run: where they stand, and their content.
+pub(crate) fn files(plan: &Plan) -> Vec<(Bytes, Bytes)> {
+    let ours = |name: &str| format!("{OURS}/{name}").into_bytes();
+    let mut files =
+        vec![(ours("config"), aws_config(plan).into_bytes()), (ours("session.json"), facts(plan).into_bytes())];
+    files.extend(resolver::outside_etc().map(|(path, content)| (path.into_os_string().into_vec(), content)));
+    files
+}
+
 /// The AWS configuration that clients inside read: every name leads to the one identity.
-pub(crate) fn aws_config(plan: &Plan) -> String {
+fn aws_config(plan: &Plan) -> String {
     let grant = &plan.grant;
     let mut names = vec!["[default]".to_string()];
     let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
@@ -73,7 +84,7 @@ pub(crate) fn aws_config(plan: &Plan) -> String {
 }
 
 /// What `agent-aws whoami` reads inside.
-pub(crate) fn facts(plan: &Plan) -> String {
+fn facts(plan: &Plan) -> String {
     let grant = &plan.grant;
     let facts = json!({
         "session": grant.session,

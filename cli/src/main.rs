@@ -16,6 +16,7 @@ mod prepare;
 mod preset;
 mod region;
 mod request;
+mod resolver;
 mod say;
 mod session;
 mod signals;

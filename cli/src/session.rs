@@ -228,14 +228,15 @@ impl Session {
             hide: prepared.hide.clone(),
             environment: inside::environment(&plan, &variables, door),
             directory: inside::directory(&plan, directory).into_os_string().into_vec(),
-            config: inside::aws_config(&plan).into_bytes(),
-            facts: inside::facts(&plan).into_bytes(),
+            files: inside::files(&plan),
         };
         if self.explain {
             plan.environment = ready.environment.iter().map(|v| (v.name.clone(), v.value.clone())).collect();
             plan.directory = PathBuf::from(OsString::from_vec(ready.directory.clone()));
-            let hide = ready.hide.iter().map(|path| PathBuf::from(OsString::from_vec(path.clone()))).collect();
-            let made = plan.complete(ready.config.clone(), ready.facts.clone(), hide);
+            let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
+            let hide = ready.hide.iter().map(|hidden| path(hidden)).collect();
+            let files = ready.files.iter().map(|(name, content)| (path(name), content.clone())).collect();
+            let made = plan.complete(files, hide);
             made.map_err(|e| Failure::Other(e.to_string(), None))?;
             let real = plan.grant.home != agent_aws_policy::Home::Agent;
             say::out(&(explain(&plan) + &preset::explain(self.preset.as_ref(), real)))?;

@@ -69,8 +69,6 @@ pub struct Wish {
     pub home: Option<String>,
     /// The command.
     pub command: Vec<Vec<u8>>,
-    /// Content of the host's resolv.conf and where it really is, if that lies outside /etc.
-    pub resolver: Option<(PathBuf, Vec<u8>)>,
 }
 
 /// The agent's home for a caller, sandbox and identity, on the host. One identity's agent must not find what another
@@ -94,7 +92,7 @@ pub fn home_of(caller: &Caller, grant: &Grant, name: Option<&str>) -> Result<Pat
 pub fn plan(caller: Caller, grant: Grant, wish: &Wish) -> Result<Plan, PlanError> {
     let mut draft = Draft::default();
     draft.system();
-    draft.private(&caller, wish);
+    draft.private(&caller);
     draft.ours();
     let home = draft.home(&caller, &grant, wish)?;
     draft.wished(&caller, &grant, wish)?;
@@ -121,15 +119,15 @@ impl Plan {
         self.intents.sort_by_cached_key(|i| i.path.components().count());
     }
 
-    /// Adds what the CLI made ready: files of ours, and what of a real home is hidden beside the table.
-    pub fn complete(&mut self, config: Vec<u8>, facts: Vec<u8>, hide: Vec<PathBuf>) -> Result<(), PlanError> {
-        for (name, content, reason) in [
-            ("config", config, "AWS configuration without a key"),
-            ("session.json", facts, "what `agent-aws whoami` says inside"),
-        ] {
-            let (path, what) = (Path::new(OURS).join(name), What::File { content });
-            let origin = Origin::Table("ours".into());
-            self.intents.push(Intent { path, what, access: Access::Read, reason: reason.into(), origin });
+    /// Adds what the CLI made ready: files in the sandbox's own /run, and what of a real home is hidden beside the table.
+    pub fn complete(&mut self, files: Vec<(PathBuf, Vec<u8>)>, hide: Vec<PathBuf>) -> Result<(), PlanError> {
+        for (path, content) in files {
+            plain(&"a file for the agent".into(), &path)?;
+            if !path.starts_with("/run") {
+                return Err(PlanError::Never("a file for the agent".into(), path, "it is not in /run"));
+            }
+            let (reason, origin) = ("made for the agent, without a secret".into(), Origin::Table("ours".into()));
+            self.intents.push(Intent { path, what: What::File { content }, access: Access::Read, reason, origin });
         }
         for path in hide {
             plain(&"to be hidden".into(), &path)?;
@@ -235,7 +233,7 @@ impl Draft {
     }
 
     /// What is the sandbox's own and ends with it.
-    fn private(&mut self, caller: &Caller, wish: &Wish) {
+    fn private(&mut self, caller: &Caller) {
         let memory = |size, mode| What::Memory { size, mode, owned: false };
         self.row("/dev", memory(MIB, 0o755), Access::Read, "private devices");
         self.row("/dev/pts", What::Terminals, Access::Write, "private pseudo terminals");
@@ -248,10 +246,6 @@ impl Draft {
         let runtime = PathBuf::from(format!("/run/user/{}", caller.uid));
         let owned = What::Memory { size: 256 * MIB, mode: 0o700, owned: true };
         self.intent(&runtime, owned, Access::Write, "private runtime directory", Origin::Table("private".into()));
-        if let Some((path, content)) = &wish.resolver {
-            let file = What::File { content: content.clone() };
-            self.intent(path, file, Access::Read, "name servers", Origin::Table("private".into()));
-        }
     }
 
     /// What we put inside.

@@ -36,7 +36,7 @@ pub use model::{
 };
 pub use parse::{MAX_FILE_BYTES, MAX_FILES, SourceFile};
 pub use rule::{Group, GroupRef, IdentityPattern, Rule, RuleKind, Subject, UserRef};
-pub use syntax::{DURATION_RANGE, is_login_name, is_profile_name};
+pub use syntax::{DURATION_RANGE, is_login_name, is_profile_name, is_region};
 
 /// The policy that is installed when there is none: everybody may use AWS profiles of their own in one sandbox.
 pub const DEFAULT_POLICY: &str = include_str!("default-policy.toml");

@@ -1,6 +1,5 @@
 //! Checks of single values: pure functions from text to value, or to what is wrong with it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,38 +130,35 @@ fn is_lower_words(text: &str) -> bool {
 }
 
 /// `eu-west-1`, `us-gov-east-1`, `eusc-de-east-1`
-pub(crate) fn region(text: &str) -> Checked<String> {
-    let good = text.rsplit_once('-').is_some_and(|(words, number)| {
+pub fn is_region(text: &str) -> bool {
+    text.rsplit_once('-').is_some_and(|(words, number)| {
         let digits = (1..=2).contains(&number.len()) && number.chars().all(|c| c.is_ascii_digit());
         digits && words.contains('-') && is_lower_words(words)
-    });
-    text_if(good, text, "an AWS region", "such as \"eu-west-1\"")
+    })
+}
+
+pub(crate) fn region(text: &str) -> Checked<String> {
+    text_if(is_region(text), text, "an AWS region", "such as \"eu-west-1\"")
 }
 
 /// `1h`, `45m`, `900s`, `1h30m`: hours, minutes and seconds in this order, each at most once.
 pub(crate) fn duration(text: &str) -> Checked<Duration> {
-    let problem =
-        || Problem::new(format!("{} is not a duration", quoted(text))).hint("such as \"1h\", \"45m\", \"1h30m\"");
-    let mut units = [('h', 3600_u64), ('m', 60), ('s', 1)].into_iter();
-    let (mut seconds, mut rest) = (0_u64, text);
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(problem)?;
-        let (digits, tail) = rest.split_at_checked(end).ok_or_else(problem)?;
-        let mut tail = tail.chars();
-        let unit = tail.next();
-        let (_, factor) = units.find(|(name, _)| Some(*name) == unit).ok_or_else(problem)?;
-        let number: u64 = digits.parse().map_err(|_| problem())?;
-        seconds = number.checked_mul(factor).and_then(|more| seconds.checked_add(more)).ok_or_else(problem)?;
-        rest = tail.as_str();
+    let mut rest = text;
+    let seconds = [('h', 3600_u64), ('m', 60), ('s', 1)].into_iter().try_fold(0_u64, |sum, (unit, factor)| {
+        let Some((digits, after)) = rest.split_once(unit) else { return Some(sum) };
+        rest = after;
+        let number = digits.parse::<u64>().ok().filter(|_| digits.chars().all(|c| c.is_ascii_digit()))?;
+        number.checked_mul(factor)?.checked_add(sum)
+    });
+    let seconds = seconds.filter(|_| rest.is_empty() && !text.is_empty());
+    match seconds.map(Duration::from_secs) {
+        Some(duration) if DURATION_RANGE.contains(&duration) => Ok(duration),
+        Some(_) => Err(Problem::new(format!("a duration of {} is out of range", quoted(text))).hint("15m to 12h")),
+        None => {
+            let problem = Problem::new(format!("{} is not a duration", quoted(text)));
+            Err(problem.hint("such as \"1h\", \"45m\", \"1h30m\""))
+        }
     }
-    let duration = Duration::from_secs(seconds);
-    if text.is_empty() {
-        return Err(problem());
-    }
-    if !DURATION_RANGE.contains(&duration) {
-        return Err(Problem::new(format!("a duration of {} is out of range", quoted(text))).hint("15m to 12h"));
-    }
-    Ok(duration)
 }
 
 /// An action in IAM's words. The service is literal: a pattern there would deny more than anybody can foresee.
@@ -183,43 +179,22 @@ pub(crate) fn external_id(text: &str) -> Checked<String> {
     text_if(good, text, "an external id", "2 to 1224 letters, digits and _+=,.@:/-")
 }
 
-/// An endpoint of STS. Plain http only to this machine: the answer holds the session's credentials.
+/// An endpoint of STS. Plain http only to this machine, by the three names that are it for every resolver: the answer
+/// holds the session's credentials.
 pub(crate) fn endpoint(text: &str) -> Checked<String> {
-    let problem =
-        |why: &str| Problem::new(format!("{}: {why}", quoted(text))).hint("such as \"https://sts.example.com\"");
-    let (secure, rest) = match text.split_once("://") {
-        Some(("https", rest)) => (true, rest),
-        Some(("http", rest)) => (false, rest),
-        _ => return Err(problem("an endpoint begins with https:// (or http:// to loopback)")),
-    };
-    let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, ""));
-    if text.len() > 1024 || text.contains(['@', '?', '#', '\\']) {
-        return Err(problem("an endpoint has no user, query or fragment"));
-    }
-    if !path.chars().all(|c| c.is_ascii_alphanumeric() || "/._~-".contains(c)) {
-        return Err(problem("this path is not one of an endpoint"));
-    }
-    let loopback = host_is_loopback(authority).ok_or_else(|| problem("this is not a host, or host:port"))?;
-    if !secure && !loopback {
-        return Err(problem("plain http is for loopback only (127.0.0.0/8, [::1], localhost)"));
-    }
-    Ok(text.to_owned())
-}
-
-/// `None` for what is no host, or host and port. Addresses are only what the standard library reads as such: other
-/// spellings of numbers (`127.1`, `0x7f.1`) are host names, and so never loopback.
-fn host_is_loopback(authority: &str) -> Option<bool> {
-    let (host, port, loopback) = if let Some(rest) = authority.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']')?;
-        let address: Ipv6Addr = host.parse().ok()?;
-        let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-        ("v6", port, address == Ipv6Addr::LOCALHOST)
-    } else {
-        let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
-        let address = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-        (host, port, address || host.eq_ignore_ascii_case("localhost"))
-    };
-    (is_host(host) && port.is_none_or(is_port)).then_some(loopback)
+    let hint = "https://HOST[:PORT][/PATH], or http:// to 127.0.0.1, [::1] or localhost";
+    let good = text.split_once("://").is_some_and(|(scheme, rest)| {
+        let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, ""));
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let loopback = matches!(host, "127.0.0.1" | "[::1]" | "localhost");
+        (scheme == "https" && is_host(host) || loopback && matches!(scheme, "http" | "https"))
+            && port.is_none_or(is_port)
+            && path.chars().all(|c| c.is_ascii_alphanumeric() || "/._~-".contains(c))
+    });
+    text_if(good && text.len() <= 1024, text, "an endpoint of STS", hint)
 }
 
 fn is_port(text: &str) -> bool {

@@ -61,10 +61,8 @@ pub struct Prepared {
     pub environment: Vec<EnvVar>,
     /// Its working directory.
     pub directory: Bytes,
-    /// The AWS configuration that it finds.
-    pub config: Bytes,
-    /// What `agent-aws whoami` reads inside.
-    pub facts: Bytes,
+    /// Files that it finds in the sandbox's own /run: absolute path, content.
+    pub files: Vec<(Bytes, Bytes)>,
 }
 
 /// Everything a run is asked to be. A caller's options only narrow what policy gives.

@@ -4,7 +4,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use agent_aws_plan::Grant;
-use agent_aws_policy::{Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, SourceKind, Wanted};
+use agent_aws_policy::{
+    Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, SourceKind, Wanted, is_region,
+};
 use agent_aws_protocol::{Ask, FailureCode, Lifetime, Minting, Refusal, RunRequest, SourceCredentials};
 
 use crate::installation::{open_directory_of_root, open_file_of_root};
@@ -73,12 +75,8 @@ pub(crate) fn decide(
 }
 
 fn network(word: Option<&str>) -> Result<Option<Network>, Refusal> {
-    let Some(word) = word else { return Ok(None) };
-    let known = [Network::None, Network::Filtered, Network::Shared].into_iter().find(|n| n.to_string() == word);
-    match known {
-        Some(network) => Ok(Some(network)),
-        None => Err(refuse(FailureCode::BadRequest, "--network is one of none, filtered, shared")),
-    }
+    let unknown = || refuse(FailureCode::BadRequest, "--network is one of none, filtered, shared");
+    word.map(|word| Network::from_word(word).ok_or_else(unknown)).transpose()
 }
 
 /// A denial in words.
@@ -107,8 +105,8 @@ fn granting(
     let sandbox = decision.sandbox;
     let minting = minting(decision, person, request, session);
     let region = request.region.clone().or_else(|| minting.region.clone());
-    if let Some(region) = &region {
-        check_region(region)?;
+    if !region.as_deref().is_none_or(is_region) {
+        return Err(refuse(FailureCode::BadRequest, "--region is no AWS region"));
     }
     let source = match &decision.identity {
         Granted::Policy(_, source) => Some(open_source(&source.kind)?),
@@ -213,14 +211,6 @@ fn session_name(login: &str, session: &str) -> String {
     format!("{login}-{session}")
 }
 
-fn check_region(region: &str) -> Result<(), Refusal> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    match (1..=32).contains(&region.len()) && region.chars().all(plain) {
-        true => Ok(()),
-        false => Err(refuse(FailureCode::BadRequest, "--region is no AWS region")),
-    }
-}
-
 fn open_source(kind: &SourceKind) -> Result<SourceFile, Refusal> {
     let SourceKind::ProfileFile { path, .. } = kind;
     let advice = "ask your administrator: the source of this identity is not usable";
@@ -233,24 +223,22 @@ fn open_source(kind: &SourceKind) -> Result<SourceFile, Refusal> {
 }
 
 fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
-    let mut rows = vec![("access".to_string(), minting.access.clone())];
-    match &decision.identity {
-        Granted::Policy(identity, source) => {
-            rows.push(("role".into(), identity.role.as_str().into()));
-            rows.push(("source".into(), format!("system ({})", source.name)));
-            rows.push(("duration".into(), format!("{} s", minting.lifetime.duration)));
-            let sent = if minting.source_identity.is_some() { "full (SourceIdentity and tags)" } else { "name" };
-            rows.push(("attribution".into(), sent.into()));
-        }
-        Granted::Own { profile } => rows.push(("source".into(), format!("own (AWS profile {profile})"))),
-    }
-    let own = matches!(decision.identity, Granted::Own { .. });
-    for (name, list) in [("denied", &minting.deny_actions), ("may assume", &minting.may_assume)] {
-        if !list.is_empty() && !own {
-            rows.push((name.into(), list.join(", ")));
-        }
-    }
-    rows
+    let (source, narrowed) = match &decision.identity {
+        Granted::Policy(_, source) => (format!("system ({})", source.name), true),
+        Granted::Own { profile } => (format!("own (AWS profile {profile})"), false),
+    };
+    let attribution = if minting.source_identity.is_some() { "full (SourceIdentity and tags)" } else { "name" };
+    let of_policy = |text: String| if narrowed { text } else { String::new() };
+    let rows = [
+        ("access", minting.access.clone()),
+        ("role", minting.role.clone().unwrap_or_default()),
+        ("source", source),
+        ("duration", of_policy(format!("{} s", minting.lifetime.duration))),
+        ("attribution", of_policy(attribution.into())),
+        ("denied", minting.deny_actions.join(", ")),
+        ("may assume", of_policy(minting.may_assume.join(", "))),
+    ];
+    rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.into(), value)).collect()
 }
 
 #[cfg(test)]

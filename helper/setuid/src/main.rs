@@ -16,7 +16,6 @@ mod queries;
 mod record;
 mod refusal;
 mod renew;
-mod resolver;
 mod sandbox;
 mod subject;
 mod supervise;
@@ -150,7 +149,8 @@ fn prepare(cli: &Channel, plan: &mut Plan) -> Result<(), Refusal> {
     let path = |bytes| PathBuf::from(OsString::from_vec(bytes));
     plan.environment = ready.environment.into_iter().map(|v| (v.name, v.value)).collect();
     plan.directory = path(ready.directory);
-    plan.complete(ready.config, ready.facts, ready.hide.into_iter().map(path).collect()).map_err(unplannable)
+    let files = ready.files.into_iter().map(|(name, content)| (path(name), content)).collect();
+    plan.complete(files, ready.hide.into_iter().map(path).collect()).map_err(unplannable)
 }
 
 /// Broker and sandbox, side by side; then init and broker are told what to do.
@@ -228,7 +228,6 @@ fn make_plan(
         lift: request.lift.clone(),
         home: request.home.clone(),
         command,
-        resolver: resolver::outside_etc(),
     };
     plan(person.caller.clone(), granting.grant.clone(), &wish).map_err(unplannable)
 }

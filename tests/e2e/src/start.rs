@@ -339,8 +339,10 @@ fn make_ready(plan: &Plan, door: i32) -> Prepared {
         hide: vec![],
         environment: variables.map(|(name, value)| EnvVar { name: name.into(), value }).to_vec(),
         directory: bytes(&plan.project),
-        config: config.into_bytes(),
-        facts: b"{}\n".to_vec(),
+        files: vec![
+            (format!("{OURS}/config").into_bytes(), config.into_bytes()),
+            (format!("{OURS}/session.json").into_bytes(), b"{}\n".to_vec()),
+        ],
     }
 }
 

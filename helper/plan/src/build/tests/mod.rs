@@ -124,10 +124,10 @@ fn a_real_home_shows_no_secret_store_and_nothing_that_is_to_be_hidden() {
     assert_eq!(access(&p, "/home/jo/src/p"), Some(Access::Write));
     assert!(p.mount_points.is_empty());
     let hide = ["/home/jo/.cache/socket", "/home/jo/.aws/inside", "/etc/elsewhere"].map(PathBuf::from).to_vec();
-    p.complete(vec![], vec![], hide).unwrap();
+    p.complete(vec![], hide).unwrap();
     assert_eq!(access(&p, "/home/jo/.cache/socket"), Some(Access::Hidden));
     assert_eq!((access(&p, "/home/jo/.aws/inside"), access(&p, "/etc/elsewhere")), (None, None));
-    assert!(p.complete(vec![], vec![], vec!["/home/jo/../../etc".into()]).is_err());
+    assert!(p.complete(vec![], vec!["/home/jo/../../etc".into()]).is_err());
     let writable = plan(caller(), Grant { home: Home::Real, ..grant() }, &wish("/srv/work/p")).unwrap();
     assert_eq!(access(&writable, "/home/jo"), Some(Access::Write));
     let odd = Caller { home: "/usr/games".into(), ..caller() };
@@ -189,4 +189,16 @@ fn what_is_mounted_below_the_home_gets_a_mount_point_there() {
     let below: Vec<_> = p.mount_points.iter().map(|m| m.below.clone()).collect();
     assert_eq!(below, [PathBuf::from("src/p")]);
     assert!(plan(caller(), grant(), &wish("/srv/work/p")).unwrap().mount_points.is_empty());
+}
+
+#[test]
+fn files_for_the_agent_lie_in_the_sandboxs_own_run() {
+    let complete = |path: &str| {
+        let mut p = plan(caller(), grant(), &wish("/srv/work/p")).unwrap();
+        p.complete(vec![(path.into(), b"x".to_vec())], vec![])
+    };
+    assert!(complete("/run/systemd/resolve/stub-resolv.conf").is_ok());
+    for other in ["/etc/passwd", "/run/../etc/passwd", "run/x", "/srv/work/p/.git/hooks/x"] {
+        assert!(complete(other).is_err(), "{other}");
+    }
 }

@@ -29,7 +29,11 @@ fn a_plan(network: Network) -> Plan {
     let project = PathBuf::from("/home/jo/p");
     let wish = Wish { project, command: vec![b"true".to_vec()], ..Wish::default() };
     let mut plan = plan(caller, grant, &wish).unwrap();
-    plan.complete(vec![], vec![], vec![]).unwrap();
+    plan.complete(
+        vec![("/run/agent-aws/config".into(), vec![]), ("/run/agent-aws/session.json".into(), vec![])],
+        vec![],
+    )
+    .unwrap();
     plan
 }
 
