@@ -8,3 +8,6 @@ pub(crate) mod remove;
 pub(crate) mod store;
 pub(crate) mod toolchains;
 pub(crate) mod walk;
+
+#[cfg(test)]
+mod tests;

@@ -170,6 +170,10 @@ fn quote(value: &[u8], file: &mut Vec<u8>) {
 /// Writes the settings into the agent's home, if the file there is ours or is not there. What stands in the way is the
 /// agent's own affair, and no reason to refuse a session: the error is for a notice.
 pub(crate) fn write(home: &Directory, settings: &[Setting]) -> Result<(), Failure> {
+    // Nothing is made for nothing; what was written formerly is written anew.
+    if settings.is_empty() && home.at(OsStr::new(".config")).and_then(|config| config.at(OsStr::new("git"))).is_err() {
+        return Ok(());
+    }
     let directory = home.directories(Path::new(".config/git"))?;
     let new = written(settings);
     match content(&directory, "config") {

@@ -107,7 +107,7 @@ impl InUse {
 
     /// Notes the time of the last use.
     fn touch(&self) {
-        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW.into() };
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         // It is shown to people only.
         let _ = futimens(&self.0, &Timestamps { last_access: now, last_modification: now });
     }

@@ -108,7 +108,7 @@ impl Deletion {
                     return;
                 }
                 if let Err(e) = unlinkat(above, &done.name, AtFlags::REMOVEDIR) {
-                    self.note(&done.here.path().to_owned(), e);
+                    self.note(done.here.path(), e);
                 }
                 continue;
             };
@@ -135,7 +135,7 @@ impl Deletion {
         let all = match all {
             Ok(all) => all,
             Err(e) => {
-                self.note(&here.path().to_owned(), e);
+                self.note(here.path(), e);
                 return None;
             }
         };

@@ -119,7 +119,7 @@ fn a_variable_that_would_hide_home_or_project_is_refused_by_name() {
 fn a_closed_directory_of_the_callers_is_hidden_and_so_is_what_is_too_long_to_be_named() {
     let home = scratch("closed");
     fs::create_dir_all(home.join("closed")).unwrap();
-    fs::set_permissions(home.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(home.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let part = "d".repeat(200);
     let mut deep = home.clone();
     (0..18).for_each(|_| deep.push(&part));
