@@ -120,6 +120,7 @@ struct Session {
 struct Ready {
     signals: bool,
     channel: bool,
+    row: bool,
     dead: bool,
 }
 
@@ -134,6 +135,11 @@ impl Session {
                         return Ok(exit);
                     }
                 }
+            }
+            if ready.row
+                && let Some(failure) = self.watch.as_ref().and_then(Watch::led_away)
+            {
+                return Err(failure);
             }
             if ready.channel {
                 let message = self.helper.next()?;
@@ -150,6 +156,10 @@ impl Session {
     fn wait(&self) -> Result<Ready, Failure> {
         let mut watched =
             vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.helper.channel, PollFlags::IN)];
+        let guard = self.watch.as_ref().and_then(Watch::guard);
+        let row = watched.len();
+        watched.extend(guard.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        let dead = watched.len();
         watched.extend(self.dead.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         loop {
             match poll(&mut watched, None) {
@@ -159,7 +169,7 @@ impl Session {
             }
         }
         let is = |n: usize| watched.get(n).is_some_and(|fd| !fd.revents().is_empty());
-        Ok(Ready { signals: is(0), channel: is(1), dead: is(2) })
+        Ok(Ready { signals: is(0), channel: is(1), row: guard.is_some() && is(row), dead: is(dead) })
     }
 
     fn send(&self, message: &CliToHelper) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 //! begins. Those that are not there, or are links, are the caller's to look at: they are remembered before the agent
 //! begins, and what became of them is said at the end, and by `sessions` meanwhile.
 
+mod guard;
 mod look;
 mod report;
 mod repositories;
@@ -9,12 +10,16 @@ mod snapshot;
 mod state;
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use agent_aws_protocol::{Bytes, RunRequest};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::failure::Failure;
+use crate::say;
+use guard::Guard;
 use snapshot::Snapshot;
 use state::State;
 
@@ -37,6 +42,7 @@ pub(crate) fn places(request: &RunRequest) -> Places {
 pub(crate) struct Watch {
     project: PathBuf,
     before: Snapshot,
+    guard: Option<Guard>,
     state: Option<State>,
 }
 
@@ -47,7 +53,7 @@ impl Watch {
         // The clock of the files: that of the kernel's last tick.
         let now = clock_gettime(ClockId::RealtimeCoarse);
         let since = (now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or(0));
-        Some(Self { project, before: Snapshot::take(&places, since), state: None })
+        Some(Self { project, before: Snapshot::take(&places, since), guard: Guard::begin(&places), state: None })
     }
 
     /// Lets `sessions` know, as long as the session runs.
@@ -55,9 +61,24 @@ impl Watch {
         self.state = State::write(session, &self.before);
     }
 
-    /// Says what is not as it was.
+    /// Readable when something happened where one row cannot wait for the end.
+    pub(crate) fn guard(&self) -> Option<BorrowedFd<'_>> {
+        self.guard.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Why the session cannot go on, if it cannot.
+    pub(crate) fn led_away(&self) -> Option<Failure> {
+        let path = say::escaped_bytes(self.guard.as_ref()?.changed()?.as_os_str().as_bytes());
+        let text = format!("the session was ended: the agent made or changed {path}, which leads git elsewhere");
+        Some(Failure::Other(text, Some("git would have executed what lies there, at its next command".into())))
+    }
+
+    /// Says what is not as it was, and puts back what cannot stay.
     pub(crate) fn end(self) {
         report::say(&self.before.differences(), &self.project);
+        for path in self.guard.iter().flat_map(Guard::put_back) {
+            say::line(&format!("{} is as it was again", say::escaped_bytes(path.as_os_str().as_bytes())));
+        }
     }
 }
 

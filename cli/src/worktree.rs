@@ -50,8 +50,10 @@ pub(crate) const ADVICE: &str = "if you moved the repository or this directory: 
 /// The git directory that the project shares with its repository; none where `.git` is no file.
 pub(crate) fn repository(project: &Path) -> Result<Option<PathBuf>, Doubt> {
     let pointer = project.join(".git");
-    if !fs::symlink_metadata(&pointer).is_ok_and(|found| found.is_file()) {
-        return Ok(None);
+    match fs::symlink_metadata(&pointer).map(|found| found.file_type()) {
+        Ok(kind) if kind.is_file() => {}
+        Ok(kind) if kind.is_symlink() => return linked(project, &pointer),
+        _ => return Ok(None),
     }
     let text = read(&pointer)?;
     let Some(path) = text.strip_prefix(b"gitdir: ") else {
@@ -72,6 +74,12 @@ pub(crate) fn repository(project: &Path) -> Result<Option<PathBuf>, Doubt> {
     // What lies in the project is the agent's to write to already.
     let inside = project.canonicalize().is_ok_and(|project| shared.starts_with(project));
     if leads_back || inside { Ok(Some(shared)) } else { Err(Doubt::NotBack(git)) }
+}
+
+/// A `.git` that is a link out of the project says less than a file would: nothing leads back.
+fn linked(project: &Path, pointer: &Path) -> Result<Option<PathBuf>, Doubt> {
+    let (project, git) = (real(project)?, real(pointer)?);
+    if git.starts_with(project) { Ok(None) } else { Err(Doubt::NotBack(git)) }
 }
 
 /// The common directory, and whether it and the worktree's own agree that this is their worktree.
@@ -226,6 +234,22 @@ mod tests {
         fs::rename(project.join("made"), project.join("old")).unwrap();
         std::os::unix::fs::symlink(&main, project.join("made")).unwrap();
         assert!(planted(&format!("gitdir: {}\n", made.display())).is_err());
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn a_link_leads_nowhere_outside() {
+        let root = worktree("linked");
+        let project = root.join("project");
+        fs::create_dir_all(project.join("inner")).unwrap();
+        let link = |to: &Path| {
+            let _ = fs::remove_file(project.join(".git"));
+            std::os::unix::fs::symlink(to, project.join(".git")).unwrap();
+            repository(&project)
+        };
+        assert_eq!(link(&root.join("main/.git")), Err(Doubt::NotBack(root.join("main/.git"))));
+        assert_eq!(link(Path::new("inner")), Ok(None));
+        assert!(matches!(link(Path::new("gone")), Err(Doubt::Unreadable(..))));
         fs::remove_dir_all(&root).unwrap();
     }
 

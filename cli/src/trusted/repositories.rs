@@ -6,12 +6,13 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use agent_aws_protocol::Bytes;
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, OFlags, RawDir};
 
 use super::look::{Place, Time, changed_at, made_at, names, stat};
 use super::snapshot::{Change, How, rows_of_git};
@@ -59,46 +60,34 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn open(&self, path: &Path) -> Option<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        self.place.below(path.as_os_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW).ok()
+        self.place.below(path.as_os_str(), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW).ok()
     }
 
     fn directory(&mut self, path: &Path, in_git: bool) {
         let Some(directory) = self.open(path) else { return };
-        let Ok(found) = names(directory.as_fd()) else { return };
-        let found: Vec<(Bytes, FileType)> = found.collect();
-        self.entries += found.len();
-        let has = |name: &[u8]| found.iter().any(|(n, _)| n == name);
-        if MARKS.iter().all(|mark| has(mark)) {
+        let found = Found::in_directory(&directory);
+        self.entries += found.entries;
+        if found.marks == MARKS.len() {
             self.git_directory(path, &directory);
-        } else if in_git && has(b"commondir") {
+        } else if in_git && found.commondir {
             self.worktree(path, &directory);
         } else {
-            for (name, kind) in &found {
-                self.entry(path, &directory, name, *kind, in_git);
+            for name in &found.directories {
+                self.below(path, name, in_git);
+            }
+            // The project's own `.git` is a row.
+            if found.pointer && !path.as_os_str().is_empty() && self.recent(directory.as_fd(), ".git", "").is_some() {
+                self.tell(&path.join(".git"), Vec::new(), made(directory.as_fd(), ".git"), REASON_POINTER);
             }
         }
     }
 
-    fn entry(&mut self, path: &Path, directory: &OwnedFd, name: &Bytes, kind: FileType, in_git: bool) {
+    fn below(&mut self, path: &Path, name: &Bytes, in_git: bool) {
         let below = path.join(OsStr::from_bytes(name));
-        let kind = match kind {
-            FileType::Unknown => match stat(directory.as_fd(), OsStr::from_bytes(name)) {
-                Ok(found) => FileType::from_raw_mode(found.stx_mode.into()),
-                Err(_) => return,
-            },
-            known => known,
-        };
-        match (name == b".git", kind) {
+        match name.as_slice() {
             // The project's own `.git` has rows; what it has inside has none.
-            (true, FileType::Directory) if path.as_os_str().is_empty() => self.inner(&below),
-            (false, FileType::Directory) => self.waiting.push_back((below, in_git)),
-            (true, FileType::Directory) => self.waiting.push_back((below, true)),
-            (true, _) if path.as_os_str().is_empty() => {}
-            (true, _) if self.recent(directory.as_fd(), ".git", "").is_some() => {
-                let made = made(directory.as_fd(), ".git");
-                self.tell(&below, Vec::new(), made, REASON_POINTER);
-            }
-            _ => {}
+            b".git" if path.as_os_str().is_empty() => self.inner(&below),
+            name => self.waiting.push_back((below, in_git || name == b".git")),
         }
     }
 
@@ -143,6 +132,47 @@ impl Walk<'_> {
         let how = if made.is_some_and(|at| at >= self.since) { How::Appeared } else { How::Changed };
         self.changes.push(Change { root: self.root.into(), row: row.into(), names, how, reason });
     }
+}
+
+/// What of a directory tells whether git knows it, and where to go on.
+#[derive(Default)]
+struct Found {
+    entries: usize,
+    marks: usize,
+    commondir: bool,
+    /// `.git` is there and no directory.
+    pointer: bool,
+    directories: Vec<Bytes>,
+}
+
+impl Found {
+    fn in_directory(directory: &OwnedFd) -> Self {
+        let mut found = Self::default();
+        let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
+        let mut entries = RawDir::new(directory, &mut buffer);
+        while let Some(Ok(entry)) = entries.next() {
+            found.entries += 1;
+            let name = entry.file_name().to_bytes();
+            let is_directory = match entry.file_type() {
+                FileType::Directory => !matches!(name, b"." | b".."),
+                FileType::Unknown => kind(directory.as_fd(), name) == Some(FileType::Directory),
+                _ => false,
+            };
+            found.marks += usize::from(MARKS.contains(&name));
+            found.commondir |= name == b"commondir";
+            found.pointer |= name == b".git" && !is_directory;
+            if is_directory {
+                found.directories.push(name.to_vec());
+            }
+        }
+        found
+    }
+}
+
+/// On file systems that do not say the types of entries.
+fn kind(at: BorrowedFd<'_>, name: &[u8]) -> Option<FileType> {
+    let found = stat(at, OsStr::from_bytes(name)).ok()?;
+    Some(FileType::from_raw_mode(found.stx_mode.into())).filter(|_| !matches!(name, b"." | b".."))
 }
 
 /// When it was made.

@@ -131,8 +131,13 @@ impl Lowering<'_> {
 
     fn bind(&mut self, intent: &Intent, source: SourceId, devices: bool) -> Result<(), Failure> {
         let path = intent.path.clone();
+        let row = intent.origin == Origin::Table("project".into());
         let directory = match self.kind(source)? {
             Kind::Missing => return Ok(()),
+            // What a link leads to has a place, and rows, of its own.
+            _ if row && self.behind_link(&path) => return Ok(()),
+            // It is mounted as the link that it is: so nobody can put another one in its place.
+            Kind::Link(_) if row => false,
             Kind::Link(_) if self.inside_host_tree(&path) => return Ok(()),
             Kind::Link(to) => {
                 let to = to.clone();
@@ -144,10 +149,16 @@ impl Lowering<'_> {
         };
         self.stand(&path, directory);
         // A pin that is a file is `.git` of a worktree: it says where git finds hooks and configuration.
-        let pointer = !directory && intent.origin == Origin::Table("project".into());
-        let read_only = (intent.access != Access::Write || pointer) && !devices;
+        let read_only = (intent.access != Access::Write || (row && !directory)) && !devices;
         self.ops.push(Op::Attach { source, path, read_only, devices });
         Ok(())
+    }
+
+    /// Whether a row on the way to `path` is a link.
+    fn behind_link(&self, path: &Path) -> bool {
+        let is_link =
+            |i: &&Intent| matches!(i.what, What::Bind(id) if matches!(self.found.get(id.0), Some(Kind::Link(_))));
+        around(self.plan.intents.iter().filter(is_link), path).is_some()
     }
 
     /// Makes something to mount on, where the covering file system is ours. In a tree of the host it exists.

@@ -130,7 +130,9 @@ fn prepare(entered: &Entered, plan: &Plan, facts: KernelFacts) -> Result<Prepare
         check(plan, SourceId(index), &found, &kind)?;
         let shown = |i: &Intent| matches!(i.what, What::Bind(s) | What::Device(s) if s.0 == index);
         // What is only masked gets no mount: to put one away unused takes the kernel longer than all the others.
-        let mounted = matches!(kind, Kind::Directory | Kind::File) && plan.intents.iter().any(shown);
+        // A link of the caller's is a row of a project, and mounted as such; one of the system is made anew.
+        let link = matches!(kind, Kind::Link(_)) && source.opener == Opener::Caller;
+        let mounted = (link || matches!(kind, Kind::Directory | Kind::File)) && plan.intents.iter().any(shown);
         trees.push(match found.descriptor {
             Some(fd) if mounted => Some(linux::clone_tree(fd.as_fd(), &source.path).map_err(kernel)?),
             _ => None,

@@ -16,10 +16,10 @@ const CASES: &[Case] = &[
     case!(it_has_no_second_name_that_is_writable),
     case!(the_pointer_of_a_worktree_cannot_be_changed),
     case!(a_link_in_its_place_leads_nowhere),
+    case!(a_link_on_the_way_to_a_row_keeps_no_session_from_running),
     case!(replacing_it_outside_ends_the_session_and_says_so),
     case!(changing_it_in_place_outside_ends_nothing),
-    case!(a_trusted_name_that_is_a_link_cannot_be_replaced)
-        .ignored("not held: a row of the project that is a symbolic link is not mounted, so the link can be replaced"),
+    case!(a_trusted_name_that_is_a_link_cannot_be_replaced),
     case!(trusted_files_of_more_writable_paths_are_protected_too),
     case!(trusted_files_that_appear_are_reported_at_the_end),
     case!(a_project_on_a_user_space_file_system_works)
@@ -132,6 +132,21 @@ fn a_link_in_its_place_leads_nowhere(mode: Mode) {
     assert_eq!(fs::read_to_string(elsewhere.join("config")).unwrap(), "original\n", "{output}");
 }
 
+/// Dotfiles are often links, into the project or out of it.
+fn a_link_on_the_way_to_a_row_keeps_no_session_from_running(mode: Mode) {
+    let scene = Scene::new(mode);
+    let alice = scene.machine.user("alice");
+    let project = scene.machine.project(&alice);
+    let shared = file(&scene, "shared/settings.json", "original\n");
+    for (link, to) in
+        [(".claude", shared.parent().unwrap()), (".vscode", Path::new("shared")), (".codex", Path::new("/x"))]
+    {
+        std::os::unix::fs::symlink(to, project.join(link)).unwrap();
+    }
+    let output = inside(&scene, &[], "cat .claude/settings.json .vscode/settings.json").run();
+    assert_eq!(output.says(), "original\noriginal");
+}
+
 /// A session that has begun, and waits until its standard input ends.
 fn waiting(scene: &Scene) -> Child {
     let mut command = inside(scene, &[], "echo begun; read line; echo went on").command();
@@ -182,10 +197,24 @@ fn changing_it_in_place_outside_ends_nothing(mode: Mode) {
 fn a_trusted_name_that_is_a_link_cannot_be_replaced(mode: Mode) {
     let scene = Scene::new(mode);
     let shared = file(&scene, "shared-envrc", "original\n");
-    let link = shared.with_file_name(".envrc");
-    std::os::unix::fs::symlink("shared-envrc", &link).unwrap();
-    inside(&scene, &[], "rm .envrc; echo evil > .envrc; echo evil > shared-envrc; true").run();
-    assert_eq!(fs::read_to_string(link).unwrap(), "original\n");
+    let project = shared.parent().unwrap();
+    for (link, to) in
+        [(".envrc", "shared-envrc"), ("copy", "shared-envrc"), (".claude", "/elsewhere"), (".vscode", "shared")]
+    {
+        std::os::unix::fs::symlink(to, project.join(link)).unwrap();
+    }
+    let attacks = ["rm LINK", "echo evil > evil; mv -T evil LINK", "ln -sfn evil LINK", "mv LINK x"];
+    for link in [".envrc", ".claude", ".vscode"] {
+        let to = fs::read_link(project.join(link)).unwrap();
+        for attack in attacks {
+            let output = inside(&scene, &[], &attack.replace("LINK", link)).run();
+            assert!(output.code() != 0 && output.stderr.contains("Device or resource busy"), "{output}");
+        }
+        assert_eq!(fs::read_link(project.join(link)).unwrap(), to);
+    }
+    // What it leads to is an ordinary file, and is said when it changes. And the control.
+    let output = inside(&scene, &[], "echo evil > .envrc && rm copy").run().ends(0);
+    assert!(output.stderr.contains(".envrc changed during the session"), "{output}");
 }
 
 fn trusted_files_of_more_writable_paths_are_protected_too(mode: Mode) {

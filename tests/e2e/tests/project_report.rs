@@ -16,7 +16,7 @@ use serde_json::Value;
 const CASES: &[Case] = &[
     case!(a_session_that_touches_no_row_is_quiet),
     case!(each_row_is_said_once_with_its_reason_and_what_to_do),
-    case!(git_that_is_led_elsewhere_is_said),
+    case!(git_that_is_led_elsewhere_ends_the_session),
     case!(repositories_inside_the_project_are_said),
     case!(a_row_that_is_a_link_is_said_when_what_it_leads_to_changes),
     case!(more_writable_paths_are_looked_at_too),
@@ -78,16 +78,30 @@ fn each_row_is_said_once_with_its_reason_and_what_to_do(mode: Mode) {
     assert_eq!(said(&output.stderr), Vec::<&str>::new(), "{output}");
 }
 
-/// With this file git takes hooks and configuration from elsewhere, whatever is read-only.
-fn git_that_is_led_elsewhere_is_said(mode: Mode) {
+/// With this file git takes hooks and configuration from elsewhere, whatever is read-only: the next `git status` of
+/// somebody else executes what lies there.
+fn git_that_is_led_elsewhere_ends_the_session(mode: Mode) {
     let scene = Scene::new(mode);
     let project = scene.machine.project(&scene.machine.user("alice"));
     outside(&scene, "git init -q && mkdir -p evil/refs evil/objects").run().ends(0);
     file(&scene, "evil/config", "[core]\n\tfsmonitor = touch executed; false\n");
-    let output = inside(&scene, &[], "echo ../evil > .git/commondir").run().ends(0);
-    assert!(said(&output.stderr)[0].contains(".git/commondir appeared"), "{output}");
-    // Why it matters.
-    outside(&scene, "git status").run();
+    let attack = "echo ../evil > .git/commondir";
+    for (then, status) in
+        [("sleep 60", 125), ("mv .git/commondir .git/x; mv .git/x .git/commondir; sleep 60", 125), ("true", 0)]
+    {
+        let output = inside(&scene, &[], &format!("{attack}; {then}")).run_within(SOON);
+        assert!(output.stderr.contains(".git/commondir appeared during the session"), "{output}");
+        assert!(output.stderr.contains(".git/commondir is as it was again"), "{output}");
+        // What ends at once may be gone before anybody has looked.
+        assert!(output.code() == status || output.code() == 125, "{output}");
+        assert!(output.code() == 0 || output.stderr.contains("leads git elsewhere"), "{output}");
+        outside(&scene, "git status").run().ends(0);
+        assert!(!project.join(".git/commondir").exists() && !project.join("executed").exists(), "{output}");
+    }
+    // Work ends nothing, and the control.
+    let work = "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x && echo x > .git/commondirs";
+    assert_eq!(inside(&scene, &[], work).run().ends(0).stderr, "");
+    outside(&scene, &format!("{attack}; git status")).run();
     assert!(project.join("executed").exists());
 }
 

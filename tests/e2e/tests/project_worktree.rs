@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agent_aws_e2e::inside::outside;
-use agent_aws_harness::{Call, Case, Mode, Scene, case, suite};
+use agent_aws_harness::{Call, Case, Mode, SOON, Scene, case, suite};
 
 const CASES: &[Case] = &[
     case!(git_works_in_a_worktree),
     case!(git_works_in_a_submodule),
     case!(rows_of_the_shared_directory_are_protected_alike),
-    case!(what_says_where_a_worktree_belongs_is_reported),
+    case!(what_says_where_a_worktree_belongs_cannot_be_changed_for_long),
     case!(a_planted_pointer_opens_no_other_repository),
     case!(another_users_repository_is_not_opened).private(),
     case!(a_worktree_of_a_repository_inside_the_project_works),
@@ -94,13 +94,20 @@ fn rows_of_the_shared_directory_are_protected_alike(mode: Mode) {
 }
 
 /// These files lead git to another configuration; they are in the shared directory, under a name of the worktree's own.
-fn what_says_where_a_worktree_belongs_is_reported(mode: Mode) {
+fn what_says_where_a_worktree_belongs_cannot_be_changed_for_long(mode: Mode) {
     let scene = Scene::new(mode);
     let place = repositories(&scene);
-    let git = place.join("main/.git");
-    let script = format!("cd {} && mkdir evil && echo evil > worktrees/tree/commondir; true", git.display());
-    let output = there(&scene, &place.join("tree"), &script).run().ends(0);
+    let own = place.join("main/.git/worktrees/tree");
+    let script = format!("cd {} && echo evil > commondir; sleep 60", own.display());
+    let output = there(&scene, &place.join("tree"), &script).run_within(SOON).ends(125);
     assert!(output.stderr.contains("worktrees/tree changed during the session (commondir)"), "{output}");
+    assert!(output.stderr.contains("leads git elsewhere"), "{output}");
+    assert_eq!(fs::read_to_string(own.join("commondir")).unwrap(), "../..\n", "{output}");
+    // Of other worktrees it is said.
+    outside(&scene, "git -C main worktree add -q ../another && sleep 0.1").run().ends(0);
+    let script = format!("cd {}/../another && echo evil > commondir", own.display());
+    let output = there(&scene, &place.join("tree"), &script).run().ends(0);
+    assert!(output.stderr.contains("worktrees/another changed during the session (commondir)"), "{output}");
 }
 
 fn a_planted_pointer_opens_no_other_repository(mode: Mode) {
