@@ -169,7 +169,7 @@ server = socket.create_server(("127.0.0.1", 0))
 def asks(how):
     client = socket.socket()
     try: how(client); return "ok"
-    except OSError as e: return errno.errorcode[e.errno]
+    except OSError as e: return "unsupported" if e.errno == errno.EOPNOTSUPP else str(e)
 def option(client): client.setsockopt(socket.IPPROTO_TCP, 30, 1)
 def send(client): client.sendto(b"data", socket.MSG_FASTOPEN, server.getsockname())
 def message(client): client.sendmsg([b"data"], [], socket.MSG_FASTOPEN, server.getsockname())
@@ -179,7 +179,7 @@ print(*map(asks, (option, send, message, plain)))
     let scene = Scene::new(mode);
     let script = file(&scene, "fast_open.py", ASK).display().to_string();
     let said = scene.run(&["--no-wait"], &["/usr/bin/python3", &script]).run().says();
-    assert_eq!(said, "EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP ok");
+    assert_eq!(said, "unsupported unsupported unsupported ok");
     let control = scene.machine.call("alice", "/usr/bin/python3").arg(script).run().says();
     assert_eq!(control, "ok ok ok ok");
 }
@@ -209,7 +209,7 @@ fn nesting_admits_namespaces_and_nothing_else(mode: Mode) {
         .map(|(name, _)| name)
         .filter(|name| !admitted.contains(name))
         .collect();
-    assert_eq!(changed, ["umount2", "setns", "clone3"], "{with}\n{without}");
+    assert_eq!(changed, ["mount", "umount2", "setns", "clone3"], "{with}\n{without}");
 }
 
 fn ordinary_calls_work(mode: Mode) {
