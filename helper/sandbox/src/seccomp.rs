@@ -1,7 +1,7 @@
 //! System call filters. The kernel takes the most restrictive answer of all of them.
 //!
 //! 1. an allow-list: everything else is ENOSYS; a foreign ABI is killed, x32 with it;
-//! 2. an argument filter: terminal injection, socket families, namespaces, refused calls: EPERM and friends.
+//! 2. argument filters: terminal injection, socket families, fast open, namespaces, refused calls: EPERM and friends.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +47,7 @@ pub fn programs(nesting: bool, debug: bool) -> Result<Vec<(&'static str, BpfProg
     let mut all = vec![("allow-list", allow_list(nesting)?)];
     all.push(("refused calls", compile(refused(nesting, debug), errno(libc::EPERM))?));
     all.push(("socket families", compile(families(), errno(libc::EAFNOSUPPORT))?));
+    all.push(("TCP fast open", compile(fast_open(), errno(libc::EOPNOTSUPP))?));
     Ok(all)
 }
 
@@ -154,6 +155,21 @@ fn families() -> Result<Rules, Failure> {
     let mptcp = [(2, SeccompCmpOp::Eq, family(libc::IPPROTO_MPTCP))];
     let rules = vec![rule(&unknown)?, rule(&netlink)?, rule(&mptcp)?];
     Ok(BTreeMap::from([(libc::SYS_socket, rules)]))
+}
+
+/// A connection that is opened by sending passes by rules that are made for connect(2). The answer is the one of a
+/// kernel where it is switched off, and programs then connect.
+fn fast_open() -> Result<Rules, Failure> {
+    let flag = family(libc::MSG_FASTOPEN);
+    let flagged = |place| rule(&[(place, SeccompCmpOp::MaskedEq(flag), flag)]);
+    let tcp = family(libc::IPPROTO_TCP);
+    let option = |name| rule(&[(1, SeccompCmpOp::Eq, tcp), (2, SeccompCmpOp::Eq, family(name))]);
+    Ok(BTreeMap::from([
+        (libc::SYS_sendto, vec![flagged(3)?]),
+        (libc::SYS_sendmsg, vec![flagged(2)?]),
+        (libc::SYS_sendmmsg, vec![flagged(3)?]),
+        (libc::SYS_setsockopt, vec![option(libc::TCP_FASTOPEN)?, option(libc::TCP_FASTOPEN_CONNECT)?]),
+    ]))
 }
 
 fn family(value: libc::c_int) -> u64 {

@@ -21,6 +21,7 @@ const CASES: &[Case] = &[
     case!(inside_srt_clients_are_the_identity_by_the_fifo).private(),
     case!(inside_codex_clients_are_the_identity_by_the_fifo).private(),
     case!(inside_codex_that_may_write_they_are_too).private(),
+    case!(in_no_inner_sandbox_is_anything_there_that_is_hidden).private(),
     case!(without_nesting_no_inner_sandbox_starts).private(),
 ];
 
@@ -40,12 +41,13 @@ fn main() -> ExitCode {
 
 const CLIENT: &str = "/run/agent-aws/agent-aws-credentials";
 
-/// What the policy of these tests adds: a sandbox that admits sandboxes.
+/// What the policy of these tests adds: a sandbox that admits sandboxes, and hides something.
 const NESTING: &str = r#"
 [sandbox.nesting]
 home = "agent"
 network = "shared"
 rw-paths = ["/"]
+hide = ["~/src/project/hidden"]
 nesting = true
 
 [[allow]]
@@ -157,6 +159,32 @@ fn inside_codex_that_may_write_they_are_too(mode: Mode) {
     let codex = nest.codex("-c sandbox_mode=workspace-write");
     nest.clients_are_the_identity(&codex, "EPERM");
     nest.inside.does(&format!("{codex} touch written")).well();
+}
+
+/// Not plainly, and not after what a root of a namespace in the inner sandbox may try. More ways are tried in
+/// `nested_masks.rs`.
+fn in_no_inner_sandbox_is_anything_there_that_is_hidden(mode: Mode) {
+    const SECRET: &str = "hidden-words-of-somebody";
+    let mut nest = Nest::new(mode);
+    let alice = nest.scene.machine.user("alice");
+    let project = nest.scene.machine.project(&alice);
+    nest.scene.machine.file(&alice, &project.join("hidden/words"), 0o644, SECRET);
+    // Policy hides what is there when a session begins.
+    nest.inside = Inside::new(&nest.scene, &["--sandbox", "nesting"]);
+    let look = "cat hidden/words /tmp/t/hidden/words /proc/1/root$PWD/hidden/words";
+    let tries = format!(
+        "{look}; unshare --user --map-root-user --mount sh -c \"mkdir -p /tmp/t; umount -l hidden; mount --bind . /tmp/t; {look}; \
+         mount --rbind . /tmp/t; umount /tmp/t/hidden; {look}; mount -t tmpfs none hidden; umount hidden; umount hidden; {look}\"; \
+         echo tried; true"
+    );
+    nest.scene.machine.file(&alice, &project.join("tries.sh"), 0o644, &tries);
+    let control = nest.scene.machine.call("alice", "/bin/sh").arg("tries.sh").cwd(&project).run();
+    assert!(control.stdout.contains(SECRET), "{control}");
+    let bwrap = "bwrap --bind / / --dev /dev --proc /proc --unshare-user --unshare-pid --cap-add ALL --".to_owned();
+    for inner in [bwrap, nest.srt(), nest.codex(""), nest.codex("-c sandbox_mode=workspace-write")] {
+        let said = nest.inside.does(&format!("{inner} /bin/sh tries.sh")).well();
+        assert!(said.contains("tried") && !said.contains(SECRET), "{inner}: {said}");
+    }
 }
 
 /// The control of all of the above: it is the policy that lets them start.

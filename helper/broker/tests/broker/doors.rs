@@ -149,7 +149,7 @@ fn lingering() -> (OwnedFd, TcpStream) {
 }
 
 /// Does something while the broker stands still, so that it is the last to close what is sent to it.
-fn behind_its_back(broker: &Broker, what: impl FnOnce()) {
+pub(crate) fn behind_its_back(broker: &Broker, what: impl FnOnce()) {
     let pid = rustix::process::Pid::from_child(&broker.child);
     kill_process(pid, Signal::STOP).unwrap();
     while !broker.status("State").starts_with('T') {

@@ -271,6 +271,11 @@ impl Fifos {
         OpenOptions::new().write(true).custom_flags(flags).open(&self.request).unwrap()
     }
 
+    /// Both ways, as no client has it: to see how much is in it.
+    pub(crate) fn request_to_look_at(&self) -> File {
+        OpenOptions::new().read(true).write(true).open(&self.request).unwrap()
+    }
+
     /// To read answers from.
     pub(crate) fn answer(&self) -> File {
         let flags = OFlags::NONBLOCK.bits().cast_signed();

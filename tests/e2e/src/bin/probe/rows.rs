@@ -33,9 +33,11 @@ fn row(name: &'static str, number: i64, some: &[u64]) -> Row {
 pub(crate) fn rows() -> Vec<Row> {
     let mut all = processes();
     all.extend(machine());
+    all.extend(of_x86());
     all.extend(namespaces());
     all.extend(unlisted());
     all.extend(sockets());
+    all.extend(sending());
     all.extend(foreign());
     all.extend(terminals());
     all
@@ -54,6 +56,7 @@ fn processes() -> Vec<Row> {
         row("add_key", libc::SYS_add_key, &[]),
         row("request_key", libc::SYS_request_key, &[]),
         row("personality-read-implies-exec", libc::SYS_personality, &[0x40_0000]),
+        row("personality-read-implies-exec-high-bits", libc::SYS_personality, &[0x40_0000 | HIGH]),
         row("personality-no-randomize", libc::SYS_personality, &[0x4_0000]),
     ]
 }
@@ -73,7 +76,34 @@ fn machine() -> Vec<Row> {
         row("swapon", libc::SYS_swapon, &[]),
         row("settimeofday", libc::SYS_settimeofday, &[]),
         row("sethostname", libc::SYS_sethostname, &[0, NOWHERE]),
+        row("setdomainname", libc::SYS_setdomainname, &[0, NOWHERE]),
+        row("clock_settime", libc::SYS_clock_settime, &[NOWHERE]),
+        row("acct", libc::SYS_acct, &[pointer(c"/no/such/file")]),
+        row("quotactl", libc::SYS_quotactl, &[NOWHERE]),
+        row("swapoff", libc::SYS_swapoff, &[]),
+        row("finit_module", libc::SYS_finit_module, &[NOWHERE, pointer(c""), 0]),
+        row("lookup_dcookie", libc::SYS_lookup_dcookie, &[NOWHERE]),
+        row("move_pages", libc::SYS_move_pages, &[0, 0, 0, 0, 0, NOWHERE]),
+        row("migrate_pages", libc::SYS_migrate_pages, &[0x7fff_ffff]),
+        row("mbind", libc::SYS_mbind, &[1]),
+        row("set_mempolicy", libc::SYS_set_mempolicy, &[0xffff]),
     ]
+}
+
+/// What only x86 has.
+#[cfg(target_arch = "x86_64")]
+fn of_x86() -> Vec<Row> {
+    vec![
+        row("kexec_file_load", libc::SYS_kexec_file_load, &[NOWHERE, NOWHERE, 0, 0, NOWHERE]),
+        row("iopl", libc::SYS_iopl, &[99]),
+        row("ioperm", libc::SYS_ioperm, &[NOWHERE, NOWHERE]),
+        row("modify_ldt", libc::SYS_modify_ldt, &[99]),
+    ]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn of_x86() -> Vec<Row> {
+    vec![]
 }
 
 fn namespaces() -> Vec<Row> {
@@ -88,6 +118,11 @@ fn namespaces() -> Vec<Row> {
         row("unshare-user", libc::SYS_unshare, &[NEW_USER]),
         row("clone-user", libc::SYS_clone, &[NEW_USER | child]),
         row("clone-net", libc::SYS_clone, &[0x4000_0000 | child]),
+        row("clone-mount", libc::SYS_clone, &[0x0002_0000 | child]),
+        row("clone-pid", libc::SYS_clone, &[0x2000_0000 | child]),
+        row("clone-ipc", libc::SYS_clone, &[0x0800_0000 | child]),
+        row("clone-uts", libc::SYS_clone, &[0x0400_0000 | child]),
+        row("clone-cgroup", libc::SYS_clone, &[0x0200_0000 | child]),
         row("clone3", libc::SYS_clone3, &[]),
     ]
 }
@@ -103,6 +138,10 @@ fn unlisted() -> Vec<Row> {
         row("fsopen", libc::SYS_fsopen, &[]),
         row("fspick", libc::SYS_fspick, &[NOWHERE]),
         row("mount_setattr", libc::SYS_mount_setattr, &[NOWHERE]),
+        row("fsconfig", libc::SYS_fsconfig, &[NOWHERE]),
+        row("fsmount", libc::SYS_fsmount, &[NOWHERE]),
+        row("memfd_secret", libc::SYS_memfd_secret, &[NOWHERE]),
+        row("remap_file_pages", libc::SYS_remap_file_pages, &[0, 0, 1]),
         row("vmsplice", libc::SYS_vmsplice, &[NOWHERE]),
         row("process_madvise", libc::SYS_process_madvise, &[NOWHERE]),
         row("fanotify_init", libc::SYS_fanotify_init, &[NOWHERE]),
@@ -127,7 +166,42 @@ fn sockets() -> Vec<Row> {
         socket("socket-xdp", 44, 3, 0),
         socket("socket-mptcp", 2, 1, 262),
         socket("socket-mptcp6", 10, 1, 262),
+        socket("socket-mptcp-high-bits", 2, 1, 262 | HIGH),
+        socket("socket-tipc", 30, 1, 0),
+        socket("socket-can", 29, 3, 1),
+        socket("socket-rds", 21, 5, 0),
+        socket("socket-key", 15, 3, 2),
+        socket("socket-smc", 43, 1, 0),
+        socket("socket-kcm", 41, 2, 0),
+        socket("socket-qipcrtr", 42, 2, 0),
+        socket("socket-netlink-generic", 16, 3, 16),
+        socket("socket-netlink-netfilter", 16, 3, 12),
+        socket("socket-netlink-xfrm", 16, 3, 6),
+        socket("socket-netlink-connector", 16, 3, 11),
         row("socketpair-inet", libc::SYS_socketpair, &[2, 1, 0]),
+    ]
+}
+
+/// Connections that are opened by sending, and the same calls without that. No descriptor is needed: a call that is
+/// admitted says that there is none.
+fn sending() -> Vec<Row> {
+    let fast = u64::from(libc::MSG_FASTOPEN.unsigned_abs());
+    let tcp = u64::from(libc::IPPROTO_TCP.unsigned_abs());
+    vec![
+        row("sendto-fast-open", libc::SYS_sendto, &[NOWHERE, 0, 0, fast]),
+        row("sendto-fast-open-among-flags", libc::SYS_sendto, &[NOWHERE, 0, 0, fast | 0x4040 | HIGH]),
+        row("sendmsg-fast-open", libc::SYS_sendmsg, &[NOWHERE, 0, fast]),
+        row("sendmmsg-fast-open", libc::SYS_sendmmsg, &[NOWHERE, 0, 1, fast]),
+        row("setsockopt-fast-open", libc::SYS_setsockopt, &[NOWHERE, tcp, 23]),
+        row("setsockopt-fast-open-connect", libc::SYS_setsockopt, &[NOWHERE, tcp, 30]),
+        row("setsockopt-fast-open-connect-high-bits", libc::SYS_setsockopt, &[NOWHERE, tcp | HIGH, 30 | HIGH]),
+        row("sendto-nowhere", libc::SYS_sendto, &[NOWHERE, 0, 0, 0x4040]),
+        row("sendmsg-nowhere", libc::SYS_sendmsg, &[NOWHERE, 0, 0x4040]),
+        row("sendmmsg-nowhere", libc::SYS_sendmmsg, &[NOWHERE, 0, 1, 0x4040]),
+        row("setsockopt-nodelay-nowhere", libc::SYS_setsockopt, &[NOWHERE, tcp, 1]),
+        // The numbers of those options at another level: of IP, and of the socket.
+        row("setsockopt-ip-nowhere", libc::SYS_setsockopt, &[NOWHERE, 0, 23]),
+        row("setsockopt-socket-nowhere", libc::SYS_setsockopt, &[NOWHERE, 1, 30]),
     ]
 }
 
@@ -149,7 +223,9 @@ fn terminals() -> Vec<Row> {
         row("tiocsti", PTY, &[0x5412, letter]),
         row("tiocsti-high-bits", PTY, &[0x5412 | HIGH, letter]),
         row("tiocsetd", PTY, &[0x5423, discipline]),
+        row("tiocsetd-high-bits", PTY, &[0x5423 | HIGH, discipline]),
         row("tioclinux", PTY, &[0x541c, letter]),
+        row("tioclinux-high-bits", PTY, &[0x541c | HIGH, letter]),
         row("tiocconsole-nowhere", libc::SYS_ioctl, &[NOWHERE, 0x541d]),
     ]
 }
