@@ -1,6 +1,6 @@
 //! What each subcommand does.
 
-mod doctor;
+pub(crate) mod doctor;
 mod home;
 mod listing;
 mod policy;

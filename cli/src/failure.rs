@@ -1,13 +1,15 @@
 //! Why nothing came of it, in words for the caller.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agent_aws_protocol::{ChannelError, Exit, Refusal};
+use agent_aws_protocol::{ChannelError, Exit, FailureCode, Refusal};
 
+use crate::command::doctor;
 use crate::{say, sys};
 
 /// Exit status of everything that agent-aws itself could not or would not do.
@@ -82,8 +84,11 @@ impl From<ChannelError> for Failure {
 
 impl Failure {
     /// What to do about it.
-    fn advice(&self) -> Option<&str> {
-        match self {
+    fn advice(&self) -> Option<Cow<'_, str>> {
+        let fixed: Option<&str> = match self {
+            Self::Refused(Refusal { code: FailureCode::Kernel, advice: None, .. }) => {
+                return Some(doctor::advice_on_kernel().into());
+            }
             Self::Refused(refusal) => refusal.advice.as_deref(),
             Self::HelperStart(_, e) if e.kind() == io::ErrorKind::NotFound => {
                 Some("agent-aws is not installed completely: run make install, or install the package again")
@@ -97,7 +102,8 @@ impl Failure {
             Self::Option(_, advice) => Some(advice),
             Self::Other(_, advice) => advice.as_deref(),
             _ => None,
-        }
+        };
+        fixed.map(Cow::Borrowed)
     }
 
     /// Says it on standard error and returns the exit status.
@@ -110,7 +116,7 @@ impl Failure {
         }
         match &self {
             Self::Said(_) => {}
-            _ => say::failure(&self.to_string(), self.advice()),
+            _ => say::failure(&self.to_string(), self.advice().as_deref()),
         }
         match self {
             Self::Refused(refusal) => ExitCode::from(refusal.code.status()),

@@ -57,6 +57,16 @@ fn parse(line: &str) -> Finding {
     }
 }
 
+/// What to do about a kernel that gave less than was needed.
+pub(crate) fn advice_on_kernel() -> String {
+    match checks::user_namespaces_off().filter(|_| !checks::is_setuid()) {
+        Some(by) => {
+            format!("{by}: without the setuid bit a sandbox needs user namespaces; allow them, or install setuid root")
+        }
+        None => "`agent-aws doctor` shows what this kernel gives, and by what".into(),
+    }
+}
+
 /// Looks, prints, and fails if anything does.
 pub(super) fn perform(as_json: bool) -> Result<Exit, Failure> {
     let mut findings = checks::all();

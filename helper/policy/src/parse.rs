@@ -230,7 +230,7 @@ fn sandbox(name: String, it: &mut Reader<'_, '_, '_>) -> Sandbox {
     let limits = Limits {
         pids: it.count("pids", 16..=4_194_304),
         memory: it.text("memory", syntax::bytes),
-        open_files: it.count("open-files", 64..=1_048_576),
+        open_files: it.count("open-files", 256..=1_048_576),
     };
     Sandbox {
         name,

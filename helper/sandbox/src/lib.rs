@@ -4,6 +4,7 @@
 //! what cannot be given is a [`Failure`], never something weaker.
 
 mod builder;
+mod cgroup;
 mod error;
 mod facts;
 mod fence;
@@ -20,6 +21,7 @@ mod syscalls;
 pub use libc;
 
 pub use builder::{Builder, Listeners};
+pub use cgroup::{Group, USUAL_PIDS};
 pub use error::Failure;
 pub use facts::KernelFacts;
 pub use fence::restrict;

@@ -6,22 +6,24 @@ use std::os::fd::AsFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use crate::cgroup::Group;
 use crate::error::Failure;
 use crate::sys::{self, Cloned};
 
-/// Which namespaces a process gets besides mount, pid, ipc, uts and cgroup, which it always gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which namespaces a process gets besides mount, pid, ipc and uts, which it always gets.
+#[derive(Debug)]
 pub struct Namespaces {
     /// Of its own network.
     pub network: bool,
     /// Of its own users: without privilege there is no other way to make the rest.
     pub user: bool,
+    /// The control group that it begins in.
+    pub group: Option<Group>,
 }
 
 impl Namespaces {
-    fn flags(self) -> u64 {
-        let always =
-            libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+    fn flags(&self) -> u64 {
+        let always = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         let network = if self.network { libc::CLONE_NEWNET } else { 0 };
         let user = if self.user { libc::CLONE_NEWUSER } else { 0 };
         u64::try_from(always | network | user).unwrap_or_default()
@@ -29,8 +31,9 @@ impl Namespaces {
 }
 
 /// Forks a process in new namespaces; `None` makes a plain fork.
-pub fn spawn(namespaces: Option<Namespaces>) -> io::Result<Cloned> {
-    sys::clone_process(namespaces.map_or(0, Namespaces::flags))
+pub fn spawn(namespaces: Option<&Namespaces>) -> io::Result<Cloned> {
+    let group = namespaces.and_then(|n| n.group.as_ref());
+    sys::clone_process(namespaces.map_or(0, Namespaces::flags), group.map(|g| g.own.as_fd()))
 }
 
 /// Brings loopback up in the network namespace of this process, with one more address if there is a door.

@@ -21,12 +21,17 @@ pub enum Cloned {
     Child,
 }
 
-/// clone3(2) as fork(2) with namespaces: no shared memory, SIGCHLD at its end, a pidfd for the parent.
-pub fn clone_process(namespaces: u64) -> io::Result<Cloned> {
+/// CLONE_INTO_CGROUP of linux/sched.h: libc has it as an int, which it does not fit into.
+const INTO_GROUP: u64 = 1 << 33;
+
+/// clone3(2) as fork(2) with namespaces: no shared memory, SIGCHLD at its end, a pidfd for the parent. With a control
+/// group, the child is in it from its first instruction on.
+pub fn clone_process(namespaces: u64, group: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     let mut pidfd: libc::c_int = -1;
     // SAFETY: a structure of integers, for which all zeros is a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = namespaces | libc::CLONE_PIDFD as u64;
+    args.flags = namespaces | libc::CLONE_PIDFD as u64 | group.map_or(0, |_| INTO_GROUP);
+    args.cgroup = group.and_then(|fd| u64::try_from(fd.as_raw_fd()).ok()).unwrap_or(0);
     args.pidfd = std::ptr::from_mut(&mut pidfd) as u64;
     args.exit_signal = libc::SIGCHLD as u64;
     // SAFETY: the structure is alive and of the size told. Without CLONE_VM the child works on copies; this program

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use agent_aws_protocol::Channel;
 use agent_aws_sandbox::sys::Cloned;
-use agent_aws_sandbox::{Namespaces, spawn};
+use agent_aws_sandbox::{Group, Namespaces, spawn};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::sys;
@@ -15,6 +15,8 @@ pub(crate) struct Process {
     pidfd: OwnedFd,
     /// Its process id here.
     pub(crate) pid: i32,
+    /// Dropped, and so removed, when the process has ended.
+    _group: Option<Group>,
 }
 
 /// A child of ours that we talk with.
@@ -33,10 +35,12 @@ impl Child {
         work: impl FnOnce(OwnedFd) -> i32,
     ) -> Result<Self, std::io::Error> {
         let (ours, theirs) = Channel::pair()?;
-        match spawn(namespaces)? {
+        match spawn(namespaces.as_ref())? {
             Cloned::Parent { pid, pidfd } => {
                 drop(theirs);
-                Ok(Self { process: Process { pidfd, pid }, channel: Channel::new(ours, patience) })
+                let group = namespaces.and_then(|n| n.group);
+                group.iter().for_each(Group::occupied);
+                Ok(Self { process: Process { pidfd, pid, _group: group }, channel: Channel::new(ours, patience) })
             }
             Cloned::Child => {
                 drop(ours);

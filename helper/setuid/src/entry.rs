@@ -3,8 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use agent_aws_policy::Limits;
 use agent_aws_protocol::{Channel, Refusal};
-use agent_aws_sandbox::{Ids, not_dumpable};
+use agent_aws_sandbox::{Ids, USUAL_PIDS, not_dumpable};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
 use rustix::net::sockopt;
@@ -114,7 +115,7 @@ fn lift_limits() -> Result<Vec<Limit>, String> {
         let lifted = setrlimit(which, wanted, hard.max(wanted)).is_ok() || setrlimit(which, hard, hard).is_ok();
         let (now, _) = getrlimit(which).map_err(|e| format!("{which:?}: {e}"))?;
         let floor = match which {
-            R::RLIMIT_NOFILE => 64,
+            R::RLIMIT_NOFILE => 128,
             R::RLIMIT_NPROC => 4,
             R::RLIMIT_CPU => 60,
             _ => 64 * 1024 * 1024,
@@ -160,10 +161,16 @@ fn in_initial_namespace() -> bool {
     std::fs::read_link("/proc/self/ns/user").is_ok_and(|l| l.as_os_str() == "user:[4026531837]")
 }
 
-/// Puts the caller's limits back, in the process that becomes the agent.
-pub(crate) fn restore_limits(limits: &[Limit]) {
+/// Puts the caller's limits back, in the process that becomes the agent, or what the sandbox says where that is less.
+/// The kernel counts processes by uid and user namespace: only in one of its own (`alone`) nobody else's count.
+pub(crate) fn restore_limits(limits: &[Limit], sandbox: &Limits, alone: bool) {
     for (which, soft, hard) in limits {
-        let _ = setrlimit(*which, *soft, *hard);
+        let most = match which {
+            Resource::RLIMIT_NPROC if alone => sandbox.pids.unwrap_or(USUAL_PIDS),
+            Resource::RLIMIT_NOFILE => sandbox.open_files.unwrap_or(libc::RLIM_INFINITY),
+            _ => libc::RLIM_INFINITY,
+        };
+        let _ = setrlimit(*which, most.min(*soft), most.min(*hard));
     }
 }
 

@@ -12,7 +12,8 @@ use agent_aws_plan::{Access, Intent, Kind, Opener, Origin, Plan, Source, SourceI
 use agent_aws_policy::Network;
 use agent_aws_protocol::{Channel, ChannelError, FailureCode, Refusal};
 use agent_aws_sandbox as linux;
-use agent_aws_sandbox::{Builder, Failure, Ids, KernelFacts, Listeners, Namespaces, Opened};
+use agent_aws_sandbox::{Builder, Failure, Group, Ids, KernelFacts, Listeners, Namespaces, Opened};
+use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
@@ -67,32 +68,27 @@ pub(crate) fn build(entered: &Entered, plan: &Plan) -> Result<Sandbox, Refusal> 
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
     let private = plan.grant.network != Network::Shared;
     let facts = KernelFacts::probe(!entered.mode.is_privileged());
-    let namespaces = Namespaces { network: private, user: facts.user_namespace };
     let prepared = match entered.mode.is_privileged() {
         true => Some(prepare(entered, plan, facts)?),
         false => None,
     };
+    let group = match (entered.mode.is_privileged(), plan.grant.limits.memory) {
+        (true, _) => Group::make(&plan.grant.session, &plan.grant.limits).map_err(kernel)?,
+        (false, None) => None,
+        (false, _) => return Err(kernel(Failure::plain("`memory`", "only the setuid helper can limit it"))),
+    };
+    let namespaces = Namespaces { network: private, user: facts.user_namespace, group };
     let builder = Child::start(Some(namespaces), BUILDING, |report| {
         let report = Channel::new(report, BUILDING);
         let refusal = become_init(entered, plan, facts, prepared, &report, theirs);
         let _ = report.send(&Built::Refused(refusal));
         125
     });
-    let builder = builder.map_err(|e| no_namespaces(entered, &e))?;
+    // Why the kernel gives none, and what to do, the CLI says.
+    let builder = builder.map_err(|e| kernel(Failure::plain("new namespaces", e)))?;
     let listeners = hear(&builder)?;
     let init = Child { channel: ours, ..builder };
     Ok(Sandbox { init, listeners })
-}
-
-fn no_namespaces(entered: &Entered, error: &std::io::Error) -> Refusal {
-    let text = format!("the kernel gave no namespaces: {error}");
-    match entered.mode.is_privileged() {
-        true => refuse(FailureCode::Kernel, text),
-        false => {
-            let advice = "unprivileged user namespaces are switched off here: install agent-aws setuid root";
-            advise(FailureCode::Kernel, text, advice)
-        }
-    }
 }
 
 /// The builder's report: mounted, then silence because init was executed.
@@ -307,6 +303,8 @@ fn finish(
     channel: &OwnedFd,
 ) -> Result<std::convert::Infallible, Refusal> {
     let owner = (entered.caller.uid, entered.caller.gid);
+    // Now: from before it is in its group, the root of what it sees would be the caller's.
+    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| kernel(Failure::plain("a cgroup namespace", e)))?;
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
@@ -319,7 +317,7 @@ fn finish(
     linux::become_permanently(&entered.caller).map_err(kernel)?;
     let death = set_parent_process_death_signal(Some(Signal::KILL));
     death.map_err(|e| kernel(Failure::plain("PDEATHSIG", e)))?;
-    restore_limits(&entered.limits);
+    restore_limits(&entered.limits, &plan.grant.limits, !entered.mode.is_privileged());
     sys::duplicate_to(channel.as_fd(), sys::CHANNEL).map_err(|e| kernel(Failure::plain("init's channel", e)))?;
     let mut arguments = vec![CString::from(c"agent-aws-init")];
     for argument in &plan.command {

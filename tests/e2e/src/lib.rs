@@ -3,6 +3,7 @@
 
 pub mod inside;
 mod left;
+pub mod limits;
 pub mod session;
 pub mod start;
 pub mod sys;

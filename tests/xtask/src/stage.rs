@@ -12,7 +12,7 @@ use crate::{needs, products};
 /// Tells the programs of the tests where the stage is.
 pub(crate) const VARIABLE: &str = "AGENT_AWS_STAGE";
 /// Small programs that run inside the sandbox.
-const TOOLS: &[&str] = &["sts-whoami"];
+const TOOLS: &[&str] = &["sts-whoami", "glutton"];
 
 /// Where it is.
 pub(crate) fn place(root: &Path) -> PathBuf {

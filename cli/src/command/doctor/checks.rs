@@ -130,21 +130,28 @@ fn sysctl(name: &str) -> Option<i64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
+/// What keeps a process without privilege from making a user namespace, if something does.
+pub(super) fn user_namespaces_off() -> Option<&'static str> {
+    let settings = [
+        ("user/max_user_namespaces", 0, "user.max_user_namespaces is 0"),
+        ("kernel/unprivileged_userns_clone", 0, "kernel.unprivileged_userns_clone is 0"),
+        ("kernel/apparmor_restrict_unprivileged_userns", 1, "kernel.apparmor_restrict_unprivileged_userns is 1"),
+    ];
+    settings.into_iter().find(|(file, off, _)| sysctl(file) == Some(*off)).map(|(_, _, words)| words)
+}
+
+/// Whether the helper has a setuid bit of root's.
+pub(super) fn is_setuid() -> bool {
+    let found = helper::path().ok().and_then(|path| fs::symlink_metadata(path).ok());
+    found.is_some_and(|f| f.uid() == 0 && f.mode() & 0o4000 != 0)
+}
+
 fn user_namespaces() -> Finding {
     const WHAT: &str = "user namespaces";
-    let needed = "needed only without the setuid bit";
-    if sysctl("user/max_user_namespaces") == Some(0) {
-        return Finding::new(Grade::Warn, WHAT, format!("user.max_user_namespaces is 0; {needed}"));
+    match user_namespaces_off() {
+        Some(by) => Finding::new(Grade::Warn, WHAT, format!("{by}; needed only without the setuid bit")),
+        None => Finding::new(Grade::Ok, WHAT, "available to everybody"),
     }
-    if sysctl("kernel/unprivileged_userns_clone") == Some(0) {
-        let found = format!("kernel.unprivileged_userns_clone is 0; {needed}");
-        return Finding::new(Grade::Warn, WHAT, found);
-    }
-    if sysctl("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
-        let found = format!("restricted by AppArmor; {needed}");
-        return Finding::new(Grade::Warn, WHAT, found);
-    }
-    Finding::new(Grade::Ok, WHAT, "available to everybody")
 }
 
 fn cgroup() -> Finding {
