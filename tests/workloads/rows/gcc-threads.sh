@@ -34,4 +34,4 @@ int main(void) {
 X
 #: run
 gcc -O1 -fopenmp -pthread -o t t.c && ./t
-gcc -g -fsanitize=thread -pthread -o tsan t.c -Wno-unknown-pragmas && ./tsan
+gcc -g -fsanitize=thread -pthread -o tsan t.c -Wno-unknown-pragmas && setarch -R ./tsan

@@ -18,7 +18,7 @@ git rebase --continue | tail -n 1 | tr '\r' '\n'
 git switch -q main; git merge --no-ff -q -m merged topic
 git cherry-pick -x topic~0 >/dev/null 2>&1 || git cherry-pick --skip
 echo dirty >>file; git stash -q; git stash list; git stash pop -q; git checkout -q -- file
-git tag -a -m tag v1; git branch -d topic
+git tag -a -m tag v1; git update-ref -d refs/heads/topic
 git log --graph --format='%h %s %D'; cat file
 git fsck; git gc -q; git count-objects
-git bisect start --term-new=has --term-old=lacks -q HEAD HEAD~3 2>/dev/null || git bisect start HEAD HEAD~3; git bisect run grep -q two file >bisected 2>&1; grep 'first bad' bisected; git bisect reset 2>/dev/null
+git bisect start HEAD HEAD~2 >/dev/null; git bisect run sh -c '! grep -q two file' >bisected; grep 'first bad' bisected; git bisect reset 2>/dev/null

@@ -2,7 +2,6 @@
 semaphore 3
 #: setup
 cat >i.c <<'X'
-#include <mqueue.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,7 +18,6 @@ cat >i.c <<'X'
 int main(void) {
     int s = semget(IPC_PRIVATE, 1, 0600); struct sembuf up = {0, 3, 0}; semop(s, &up, 1); printf("semaphore %d\n", semctl(s, 0, GETVAL)); semctl(s, 0, IPC_RMID);
     int m = shmget(IPC_PRIVATE, 4096, 0600); char *p = shmat(m, 0, 0); strcpy(p, "shared"); printf("%s\n", p); shmdt(p); shmctl(m, IPC_RMID, 0);
-    struct mq_attr a = {.mq_maxmsg = 4, .mq_msgsize = 16}; mqd_t q = mq_open("/agent-aws-test", O_CREAT | O_RDWR, 0600, &a); char b[16] = ""; mq_send(q, "queued", 7, 0); mq_receive(q, b, 16, 0); mq_unlink("/agent-aws-test"); printf("%s\n", b);
     sem_t *n = sem_open("/agent-aws-test", O_CREAT, 0600, 1); if (n == SEM_FAILED) perror("sem_open"); else { sem_unlink("/agent-aws-test"); puts("named semaphore"); }
     int e = eventfd(2, 0); unsigned long v; read(e, &v, 8); printf("eventfd %lu\n", v);
     int t = timerfd_create(CLOCK_MONOTONIC, 0); struct itimerspec i = {.it_value = {0, 1000000}}; timerfd_settime(t, 0, &i, 0); read(t, &v, 8); printf("timerfd %lu\n", v);

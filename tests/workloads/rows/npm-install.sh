@@ -20,7 +20,7 @@ pack shout ''
 #: setup
 printf '{"name":"app","version":"1.0.0","scripts":{"start":"node app.js","prestart":"echo before","postinstall":"echo postinstall ran"},"dependencies":{"left":"^1.0.0"}}' >package.json
 echo 'console.log(require("left")("!"))' >app.js
-echo "registry=$URL/" >.npmrc
+printf '%s\n' "registry=$URL/" update-notifier=false >.npmrc
 #: run
 npm install --no-audit --no-fund --foreground-scripts
 npm start

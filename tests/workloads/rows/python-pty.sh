@@ -22,7 +22,7 @@ print("job", do("sleep 100 & jobs; kill %1; wait; echo wa''ited", "waited"))
 os.write(master, b"sleep 100\n"); time.sleep(0.5); os.write(master, b"\x03"); print("interrupted", do("echo status $?", "status 130"))
 os.write(master, b"sleep 100\n"); time.sleep(0.5); os.write(master, b"\x1a"); print("stopped", do("jobs", "Stopped"))
 print("tty", do("tty", "/dev/pts/"))
-do("kill -9 %1; exit 7", ""); until(b"\xff\xff", 2); print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+do("kill -9 %1; wait; echo kil""led", "killed"); os.write(master, b"exit 7\n"); until(b"\xff\xff", 2); print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 X
 #: run
 python3 p.py

@@ -2,7 +2,7 @@
 //! they print and how they end is the same.
 //!
 //! A workload is a row of `table.tsv`, which is printed in docs/workloads.md, and a script `rows/NAME.sh`.
-#![allow(clippy::expect_used, clippy::panic)] // a test fails by panicking
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
 mod place;
 mod script;
@@ -12,4 +12,4 @@ mod trial;
 
 pub use script::Script;
 pub use table::{Need, Row, absent, table};
-pub use trial::trial;
+pub use trial::{run, trial};

@@ -20,7 +20,8 @@ impl Script {
         Self::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Of its text.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut sections: Vec<(String, String)> = Vec::new();
         for line in text.lines() {
             if let Some(name) = line.strip_prefix("#: ") {
@@ -54,5 +55,39 @@ impl Script {
     /// Lines of the output outside, without which the program has shown nothing.
     pub fn expect(&self) -> impl Iterator<Item = &str> {
         self.section("expect").into_iter().flat_map(str::lines).filter(|line| !line.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::table::table;
+
+    #[test]
+    fn each_row_has_a_script_and_each_script_a_row() {
+        let rows: BTreeSet<String> = table().map(|row| row.name.to_owned()).collect();
+        let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rows");
+        let files = std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let scripts: BTreeSet<String> = files.map(|name| name.strip_suffix(".sh").unwrap().to_owned()).collect();
+        assert_eq!(rows, scripts);
+        assert_eq!(rows.len(), table().count(), "a name is used twice");
+        assert!(rows.len() >= 45);
+    }
+
+    #[test]
+    fn what_is_made_equal_is_said_in_the_table_and_nothing_else_is() {
+        for row in table() {
+            assert_eq!(row.differs(), Script::of(row.name).section("alike").is_some(), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_script_needs_something_to_run_and_something_to_expect() {
+        assert!(Script::parse("# why\n#: expect\nx\n#: run\necho x\n").is_ok());
+        for text in ["#: run\necho x\n", "#: expect\nx\n", "#: expect\n#: run\n", "#: other\n", "echo x\n#: run\n"] {
+            assert!(Script::parse(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -33,14 +33,17 @@ const NPM: [&str; 3] = ["npm", "inner", "workloads"];
 /// Every row.
 pub fn table() -> impl Iterator<Item = Row> {
     let lines = include_str!("../table.tsv").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.skip(1).map(|line| {
-        let cells: Vec<&str> = line.split('\t').collect();
-        let &[name, what, needs, sandbox, differs] = &*cells else { panic!("not five cells: {line:?}") };
-        Row { name, what, needs, sandbox, differs }
-    })
+    lines.skip(1).map(Row::parse)
 }
 
 impl Row {
+    /// Of a line of the table.
+    pub fn parse(line: &'static str) -> Self {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let &[name, what, needs, sandbox, differs] = &*cells else { panic!("not five cells: {line:?}") };
+        Self { name, what, needs, sandbox, differs }
+    }
+
     /// The row of this name.
     pub fn find(name: &str) -> Self {
         table().find(|row| row.name == name).unwrap_or_else(|| panic!("there is no row {name}"))
