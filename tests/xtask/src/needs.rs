@@ -29,6 +29,9 @@ const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];
 /// Sandboxes that agents bring along.
 const INNER: &[&str] = &["@anthropic-ai/sandbox-runtime@0.0.78", "@openai/codex@0.169.0"];
+/// Real coding agents. Claude Code's program comes into place by a script of its own.
+const AGENTS: [&str; 2] = ["@anthropic-ai/claude-code@2.1.330", "@openai/codex@0.169.0"];
+const AGENTS_SCRIPT: &str = "lib/node_modules/@anthropic-ai/claude-code/install.cjs";
 
 /// Where they are, for the tests; nothing of it is in version control.
 pub(crate) fn place(root: &Path) -> PathBuf {
@@ -56,6 +59,7 @@ pub(crate) fn get(root: &Path, for_workloads: bool) {
         ("Python clients", python(root, &place.join("venv"))),
         ("JavaScript client", javascript(&place.join("npm"), JAVASCRIPT)),
         ("inner sandboxes", javascript(&place.join("inner"), INNER)),
+        ("coding agents", agents(&place.join("agents"))),
         ("JavaScript packages of workloads", javascript(&place.join("workloads"), &npm)),
     ];
     for (what, outcome) in tries {
@@ -150,5 +154,22 @@ fn javascript(place: &Path, packages: &[&str]) -> Outcome {
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(place).args(packages);
     shell::run(&mut npm)?;
+    made(place, &recipe)
+}
+
+/// As a developer has them: `place` is what `npm config set prefix` names.
+fn agents(place: &Path) -> Outcome {
+    let recipe = AGENTS.join(" ");
+    if is_made(place, &recipe) {
+        return Ok(());
+    }
+    println!("npm install --global {recipe}");
+    let _ = fs::remove_dir_all(place);
+    fs::create_dir_all(place).map_err(Failure::on(place.display()))?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--global", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(place).args(AGENTS);
+    shell::run(&mut npm)?;
+    // npm may be set up to run no scripts.
+    shell::run(Command::new("node").arg(place.join(AGENTS_SCRIPT)).stdout(std::process::Stdio::null()))?;
     made(place, &recipe)
 }
