@@ -56,9 +56,9 @@ fn dangerous_calls_are_refused(mode: Mode) {
 fn what_no_table_names_is_not_there(mode: Mode) {
     let unlisted = [
         "io_uring_setup", "io_uring_enter", "io_uring_register", "open_tree", "move_mount", "fsopen", "fspick",
-        "mount_setattr", "vmsplice", "process_madvise", "fanotify_init", "clone3",
+        "mount_setattr", "vmsplice", "process_madvise", "fanotify_init", "clone3", "open_tree_attr",
     ];
-    let may_lack = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
+    let may_lack = ["io_uring_setup", "io_uring_enter", "io_uring_register", "open_tree_attr"];
     expect(mode, &unlisted.map(|name| (name, "ENOSYS")), &may_lack);
 }
 
