@@ -125,12 +125,13 @@ fn rows_of_a_project_swapped_for_a_link_show_nothing_else(mode: Mode) {
     let project = directory(&scene, "src/swapped", "file", "original\n");
     let home = scene.machine.user("alice").home;
     for row in [".codex/auth.json", ".claude/settings.json", ".vscode/tasks.json", ".envrc"] {
+        scene.machine.file(&scene.machine.user("alice"), &project.join(row), 0o600, "original\n");
         scene.machine.file(&scene.machine.user("alice"), &home.join(row), 0o600, "taken\n");
     }
     fs::write(home.join(MARK), "").unwrap();
     let other = project.with_file_name("link");
     link(&scene, &home, &other);
-    let script = "cat file; cat .codex/auth.json .claude/settings.json .vscode/tasks.json .envrc | sort -u";
+    let script = "cat file .codex/auth.json .claude/settings.json .vscode/tasks.json .envrc | sort -u";
     let victim = inside(&scene, &["--project", &project.display().to_string()], script);
     let judge = |output: &Output| match seen(output) {
         word if word.contains("taken") => "taken".into(),
