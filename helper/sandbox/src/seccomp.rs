@@ -26,6 +26,10 @@ const TERMINAL_REQUESTS: &[u64] = &[
 /// of an agent's business.
 const FAMILIES: &[libc::c_int] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+/// The flag of send calls that puts data into the first packet of a connection (MSG_FASTOPEN), and the options that do
+/// (TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY): rules that wait for a connection would see none.
+const FAST_OPEN: (u64, [u64; 3]) = (0x2000_0000, [23, 30, 33]);
+
 /// The namespaces of clone(2).
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
@@ -134,6 +138,13 @@ fn refused(nesting: bool, debug: bool) -> Result<Rules, Failure> {
     rules.insert(libc::SYS_socketpair, vec![rule(&[(0, SeccompCmpOp::Ne, family(libc::AF_UNIX))])?]);
     let personalities: Vec<_> = PERSONALITIES.iter().map(|value| (0, SeccompCmpOp::Ne, *value)).collect();
     rules.insert(libc::SYS_personality, vec![rule(&personalities)?]);
+    let (flag, options) = FAST_OPEN;
+    for (call, argument) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        rules.insert(call, vec![rule(&[(argument, SeccompCmpOp::MaskedEq(flag), flag)])?]);
+    }
+    let tcp = (1, SeccompCmpOp::Eq, family(libc::IPPROTO_TCP));
+    let options = options.map(|option| rule(&[tcp.clone(), (2, SeccompCmpOp::Eq, option)]));
+    rules.insert(libc::SYS_setsockopt, options.into_iter().collect::<Result<_, _>>()?);
     if !nesting {
         rules.append(&mut unconditional(NESTING));
         let mut namespaces = Vec::new();

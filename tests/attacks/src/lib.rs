@@ -1,11 +1,14 @@
 //! The attack table, as tests see it. A row of `attacks.tsv` says what is attacked, what holds, and what the attacker
 //! gets in each mode; the test that the row names asserts exactly that text, so that the page which is made of the
 //! table (docs/attacks.md) says what was seen.
-#![allow(clippy::panic)] // a test fails by panicking
+#![allow(clippy::panic, clippy::indexing_slicing)] // a test fails by panicking
 
 pub mod race;
+pub mod table;
 
 use agent_aws_harness::Mode;
+
+use table::Table;
 
 const TABLE: &str = include_str!("../attacks.tsv");
 
@@ -20,22 +23,14 @@ macro_rules! promised {
 
 /// The result that the row of a test function has for a mode. `function` may be the path of something within it.
 #[track_caller]
-pub fn promised(function: &str, mode: Mode) -> &'static str {
+pub fn promised(function: &str, mode: Mode) -> String {
     let function = function.trim_end_matches("::here").rsplit("::").next().unwrap_or_default();
-    let mut rows = TABLE.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect::<Vec<_>>());
-    let columns = rows.next().unwrap_or_default();
-    let cell = |row: &[&'static str], name: &str| {
-        let at = columns.iter().position(|column| *column == name);
-        at.and_then(|at| row.get(at).copied()).unwrap_or_else(|| panic!("no cell {name} in {row:?}"))
-    };
     let suffix = format!("::{function}");
-    let ours = |row: &Vec<&'static str>| {
-        cell(row, "test").split(", ").any(|test| test.starts_with("attacks/") && test.ends_with(&suffix))
-    };
-    let mut found = rows.filter(|row| row.len() > 1).filter(ours);
-    match (found.next(), found.next()) {
-        (Some(row), None) => cell(&row, &mode.to_string()),
-        (Some(_), Some(_)) => panic!("more than one row of the table has {function}"),
-        (None, _) => panic!("no row of the table has {function}"),
+    let table = Table::parse(TABLE);
+    let ours = |test: &str| test.starts_with("attacks/") && test.ends_with(&suffix);
+    let rows: Vec<_> = table.rows().filter(|row| row.get("test").split(", ").any(ours)).collect();
+    match rows.as_slice() {
+        [row] => row.get(&mode.to_string()).to_owned(),
+        rows => panic!("{} rows of the table have {function}", rows.len()),
     }
 }

@@ -84,7 +84,7 @@ fn a_project_swapped_for_a_link_shows_nothing_else(mode: Mode) {
     let tally = race::run(&scene, &racer, (&project, &other), &victim, seen);
     assert!(!elsewhere.join("written").exists(), "{tally}");
     assert!(race::unprotected(&scene, &racer, (&project, &other), MARK) > 0);
-    never_taken(promised!(mode), &tally, "taken");
+    never_taken(&promised!(mode), &tally, "taken");
 }
 
 /// Case 71: the same for a path of `--rw`, where a directory in the middle is exchanged.
@@ -100,7 +100,7 @@ fn a_writable_path_swapped_for_a_link_shows_nothing_else(mode: Mode) {
     let tally = race::run(&scene, &racer, (&middle, &other), &victim, seen);
     assert!(!elsewhere.join("leaf/written").exists(), "{tally}");
     assert!(race::unprotected(&scene, &racer, (&middle, &other), MARK) > 0);
-    never_taken(promised!(mode), &tally, "taken");
+    never_taken(&promised!(mode), &tally, "taken");
 }
 
 /// Case 71: a path of `--ro`, whose bound are the secret stores.
@@ -115,7 +115,7 @@ fn a_shown_path_swapped_for_a_link_shows_no_secret(mode: Mode) {
     let victim = inside(&scene, &["--ro", &file], &format!("cat {file}"));
     let tally = race::run(&scene, &racer, (&middle, &other), &victim, seen);
     assert!(race::unprotected(&scene, &racer, (&middle, &other), MARK) > 0);
-    never_taken(promised!(mode), &tally, "taken");
+    never_taken(&promised!(mode), &tally, "taken");
 }
 
 /// Case 71: the rows of a project are sources of their own. Whoever exchanges the project for a link to the home while
@@ -125,12 +125,13 @@ fn rows_of_a_project_swapped_for_a_link_show_nothing_else(mode: Mode) {
     let project = directory(&scene, "src/swapped", "file", "original\n");
     let home = scene.machine.user("alice").home;
     for row in [".codex/auth.json", ".claude/settings.json", ".vscode/tasks.json", ".envrc"] {
+        scene.machine.file(&scene.machine.user("alice"), &project.join(row), 0o600, "original\n");
         scene.machine.file(&scene.machine.user("alice"), &home.join(row), 0o600, "taken\n");
     }
     fs::write(home.join(MARK), "").unwrap();
     let other = project.with_file_name("link");
     link(&scene, &home, &other);
-    let script = "cat file; cat .codex/auth.json .claude/settings.json .vscode/tasks.json .envrc | sort -u";
+    let script = "cat file .codex/auth.json .claude/settings.json .vscode/tasks.json .envrc | sort -u";
     let victim = inside(&scene, &["--project", &project.display().to_string()], script);
     let judge = |output: &Output| match seen(output) {
         word if word.contains("taken") => "taken".into(),
@@ -138,7 +139,7 @@ fn rows_of_a_project_swapped_for_a_link_show_nothing_else(mode: Mode) {
     };
     let tally = race::run(&scene, &racer, (&project, &other), &victim, judge);
     assert!(race::unprotected(&scene, &racer, (&project, &other), MARK) > 0);
-    never_taken(promised!(mode), &tally, "taken");
+    never_taken(&promised!(mode), &tally, "taken");
 }
 
 /// Cases 71 and 72: an agent that runs at the same time in the same home exchanges the directory in which the mount
@@ -164,7 +165,7 @@ fn a_home_whose_mount_points_are_swapped_leads_nowhere(mode: Mode) {
     assert_eq!(names(&store), before, "{tally}");
     assert!(alice.home.join("src/project/written").exists());
     assert!(race::unprotected(&scene, &racer, (&sources, &other), MARK) > 0);
-    never_taken(promised!(mode), &tally, "taken");
+    never_taken(&promised!(mode), &tally, "taken");
 }
 
 fn home_of(scene: &Scene) -> PathBuf {

@@ -97,9 +97,9 @@ fn what_no_table_names_is_not_there(mode: Mode) {
     let unlisted = [
         "io_uring_setup", "io_uring_enter", "io_uring_register", "open_tree", "move_mount", "fsopen", "fspick",
         "mount_setattr", "fsconfig", "fsmount", "vmsplice", "process_madvise", "fanotify_init", "memfd_secret",
-        "remap_file_pages", "clone3",
+        "remap_file_pages", "clone3", "open_tree_attr",
     ];
-    let may_lack = ["io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_secret"];
+    let may_lack = ["io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_secret", "open_tree_attr"];
     expect(mode, &unlisted.map(|name| (name, "ENOSYS")), &may_lack);
 }
 

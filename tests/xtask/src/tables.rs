@@ -2,7 +2,8 @@
 //! two marker lines; that is made of the table which the first of them names.
 //!
 //! A table: `# comment`, `## Section`, and rows of cells between tabs. The first row names the columns. A cell is never
-//! empty: `-` says that there is nothing to say.
+//! empty: `-` says that there is nothing to say. `#WORD` is how many cells of its column are WORD, `#WORD -` how many of
+//! those are in rows whose last cell is `-`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,22 @@ impl Table {
         Ok(made)
     }
 
+    fn count(&self, column: &str, word: &str) -> usize {
+        let (word, only) = match word[1..].strip_suffix(" -") {
+            Some(word) => (word, true),
+            None => (&word[1..], false),
+        };
+        let at = self.columns.iter().position(|name| name == column);
+        let counts = |line: &&Line| match line {
+            Line::Row(cells) => {
+                let cell = at.and_then(|at| cells.get(at));
+                cell.is_some_and(|cell| cell == word) && (!only || cells.last().is_some_and(|last| last == "-"))
+            }
+            Line::Section(_) => false,
+        };
+        self.lines.iter().filter(counts).count()
+    }
+
     fn row(&self, cells: &[String], cases: &Cases) -> Result<Vec<String>, String> {
         let at = self.columns.iter().position(|column| column == "test");
         let tests = at.and_then(|at| cells.get(at)).filter(|cell| *cell != "-");
@@ -134,6 +151,7 @@ impl Table {
             ("test", "-") => Ok("-".to_owned()),
             ("test", _) => Ok(tests.iter().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", ")),
             (mode, "=") => cases.result(&tests, mode),
+            (column, word) if word.starts_with('#') => Ok(self.count(column, word).to_string()),
             (_, text) => Ok(text.replace('|', "\\|")),
         };
         self.columns.iter().zip(cells).map(cell).collect()

@@ -5,7 +5,6 @@
 //! `probe without-sockets CMD...`: becomes CMD, for which there are no sockets: what inner sandboxes do to theirs.
 #![allow(clippy::panic)] // a probe fails by panicking
 
-mod rows;
 mod sys;
 
 use std::os::linux::net::SocketAddrExt;
@@ -14,6 +13,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use agent_aws_e2e::calls;
 use nix::errno::Errno;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["calls"] => return calls(),
+        ["calls"] => return all(),
         ["call", name] => call(name),
         ["without-sockets", command @ ..] => Err(without_sockets(command)),
         ["connect", address] => connect(address),
@@ -61,8 +61,8 @@ fn without_sockets(command: &[&str]) -> Errno {
     errno(Command::new(program).args(arguments).exec())
 }
 
-fn calls() -> ExitCode {
-    for row in rows::rows() {
+fn all() -> ExitCode {
+    for row in calls::rows() {
         let output = Command::new("/proc/self/exe").args(["call", row.name]).output();
         let output = output.unwrap_or_else(|e| panic!("{}: {e}", row.name));
         match output.status.signal() {
@@ -74,25 +74,8 @@ fn calls() -> ExitCode {
 }
 
 fn call(name: &str) -> Result<UnixStream, Errno> {
-    let row = rows::rows().into_iter().find(|row| row.name == name);
+    let row = calls::rows().into_iter().find(|row| row.name == name);
     let row = row.unwrap_or_else(|| panic!("no row {name}"));
-    let made = match row.number {
-        rows::I386_GETPID => {
-            #[cfg(target_arch = "x86_64")]
-            sys::i386_getpid();
-            Ok(())
-        }
-        rows::PTY => on_a_terminal(row.arguments),
-        number => sys::call(number, row.arguments),
-    };
     // The type of the other probes; nobody looks at it.
-    made.and_then(|()| UnixStream::pair().map(|(one, _)| one).map_err(errno))
-}
-
-/// ioctl(2) on a pseudo terminal of our own.
-fn on_a_terminal([request, argument, ..]: [u64; 6]) -> Result<(), Errno> {
-    use std::os::fd::AsRawFd;
-    let terminal = nix::pty::openpty(None, None)?;
-    let fd = u64::try_from(terminal.slave.as_raw_fd()).unwrap_or(u64::MAX);
-    sys::call(libc::SYS_ioctl, [fd, request, argument, 0, 0, 0])
+    row.attempt().and_then(|()| UnixStream::pair().map(|(one, _)| one).map_err(errno))
 }

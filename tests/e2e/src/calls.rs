@@ -1,24 +1,71 @@
-//! The system calls that are tried. Arguments are such that the call does no harm where it is admitted, even as root.
+//! System calls that an attacker tries, by number, without a library between. Arguments are such that a call does no harm
+//! where it is admitted, even as root.
 
 use std::ffi::CStr;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+
+use crate::sys;
 
 /// One attempt.
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) number: i64,
-    pub(crate) arguments: [u64; 6],
+#[derive(Debug)]
+pub struct Row {
+    /// What it is called in tables.
+    pub name: &'static str,
+    number: i64,
+    arguments: [u64; 6],
+}
+
+impl Row {
+    /// Makes the call.
+    pub fn attempt(&self) -> Result<(), Errno> {
+        match self.number {
+            I386_GETPID => {
+                #[cfg(target_arch = "x86_64")]
+                sys::i386_getpid();
+                Ok(())
+            }
+            PTY => on_a_terminal(self.arguments),
+            number => sys::call(number, self.arguments),
+        }
+    }
+}
+
+/// Types a letter into a terminal (TIOCSTI), with these bits set in the request beside its own.
+pub fn type_into(terminal: &impl AsRawFd, bits: u64) -> Result<(), Errno> {
+    let fd = u64::try_from(terminal.as_raw_fd()).unwrap_or(u64::MAX);
+    sys::call(libc::SYS_ioctl, [fd, 0x5412 | bits, pointer(c"x"), 0, 0, 0])
+}
+
+/// Sets an option of a socket to 1.
+pub fn set_option(socket: &impl AsRawFd, level: i32, name: i32) -> Result<(), Errno> {
+    let number = |value: i32| u64::try_from(value).unwrap_or(u64::MAX);
+    let one = u64::try_from((&raw const ONE).expose_provenance()).unwrap_or_default();
+    sys::call(libc::SYS_setsockopt, [number(socket.as_raw_fd()), number(level), number(name), one, 4, 0])
+}
+
+/// ioctl(2) on a pseudo terminal of our own.
+fn on_a_terminal([request, argument, ..]: [u64; 6]) -> Result<(), Errno> {
+    let terminal = nix::pty::openpty(None, None)?;
+    let fd = u64::try_from(terminal.slave.as_raw_fd()).unwrap_or(u64::MAX);
+    sys::call(libc::SYS_ioctl, [fd, request, argument, 0, 0, 0])
 }
 
 /// Not a number of a call: getpid in the 32-bit ABI.
-pub(crate) const I386_GETPID: i64 = -2;
+const I386_GETPID: i64 = -2;
 /// Not a number of a call: an ioctl on a pseudo terminal; request and argument follow.
-pub(crate) const PTY: i64 = -3;
+const PTY: i64 = -3;
 
 const NOWHERE: u64 = u64::MAX;
 const HIGH: u64 = 1 << 32;
 const NEW_USER: u64 = 0x1000_0000;
 /// The line discipline of every terminal (N_TTY).
 static DISCIPLINE: i32 = 0;
+/// The value of an option that is switched on.
+static ONE: i32 = 1;
+/// SECCOMP_RET_LOG: an action that every kernel with seccomp(2) of today has.
+static LOG: u32 = 0x7ffc_0000;
 
 fn pointer(text: &'static CStr) -> u64 {
     u64::try_from(text.as_ptr().expose_provenance()).unwrap_or_default()
@@ -30,11 +77,13 @@ fn row(name: &'static str, number: i64, some: &[u64]) -> Row {
     Row { name, number, arguments }
 }
 
-pub(crate) fn rows() -> Vec<Row> {
+/// All of them.
+pub fn rows() -> Vec<Row> {
     let mut all = processes();
     all.extend(machine());
     all.extend(of_x86());
     all.extend(namespaces());
+    all.extend(others());
     all.extend(unlisted());
     all.extend(sockets());
     all.extend(sending());
@@ -127,6 +176,23 @@ fn namespaces() -> Vec<Row> {
     ]
 }
 
+/// Calls that tools use, and some that they do not.
+fn others() -> Vec<Row> {
+    let me = u64::from(std::process::id());
+    let action = u64::try_from((&raw const LOG).expose_provenance()).unwrap_or_default();
+    vec![
+        row("pidfd_open", libc::SYS_pidfd_open, &[me]),
+        row("memfd_create", libc::SYS_memfd_create, &[pointer(c"x")]),
+        row("memfd_secret", libc::SYS_memfd_secret, &[]),
+        row("landlock_create_ruleset", libc::SYS_landlock_create_ruleset, &[0, 0, 1]),
+        row("seccomp", libc::SYS_seccomp, &[2, 0, action]),
+        row("move_pages", libc::SYS_move_pages, &[]),
+        row("quotactl", libc::SYS_quotactl, &[0, 0, 0, 0]),
+        #[cfg(target_arch = "x86_64")]
+        row("modify_ldt", libc::SYS_modify_ldt, &[]),
+    ]
+}
+
 /// Calls of this kernel that no table of the product names.
 fn unlisted() -> Vec<Row> {
     vec![
@@ -145,6 +211,8 @@ fn unlisted() -> Vec<Row> {
         row("vmsplice", libc::SYS_vmsplice, &[NOWHERE]),
         row("process_madvise", libc::SYS_process_madvise, &[NOWHERE]),
         row("fanotify_init", libc::SYS_fanotify_init, &[NOWHERE]),
+        // Newer than the libraries here (Linux 6.15): what comes next must not be there either (CVE-2021-41133).
+        row("open_tree_attr", 467, &[NOWHERE]),
     ]
 }
 
