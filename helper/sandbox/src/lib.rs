@@ -33,3 +33,4 @@ pub use privilege::{
     Ids, Kept, Status, become_permanently, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged,
     not_dumpable,
 };
+pub use seccomp::allow_only;

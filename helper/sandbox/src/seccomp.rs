@@ -1,7 +1,10 @@
 //! System call filters. The kernel takes the most restrictive answer of all of them.
 //!
-//! 1. an allow-list: everything else is ENOSYS; a foreign ABI is killed, x32 with it;
-//! 2. argument filters: terminal injection, socket families, fast open, namespaces, refused calls: EPERM and friends.
+//! 1. by number: what is not admitted is ENOSYS, or EPERM where programs cope with that; a foreign ABI is killed, x32
+//!    with it;
+//! 2. by argument: terminal injection, namespaces: EPERM;
+//! 3. by socket family: EAFNOSUPPORT;
+//! 4. data before a connection: EOPNOTSUPP.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +29,6 @@ const TERMINAL_REQUESTS: &[u64] = &[
 /// of an agent's business.
 const FAMILIES: &[libc::c_int] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
-/// The flag of send calls that puts data into the first packet of a connection (MSG_FASTOPEN), and the options that do
-/// (TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY): rules that wait for a connection would see none.
-const FAST_OPEN: (u64, [u64; 3]) = (0x2000_0000, [23, 30, 33]);
-
 /// The namespaces of clone(2).
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
@@ -48,11 +47,17 @@ pub fn install(nesting: bool, debug: bool) -> Result<(), Failure> {
 
 /// The programs, in the order of installation, each with what it is.
 pub fn programs(nesting: bool, debug: bool) -> Result<Vec<(&'static str, BpfProgram)>, Failure> {
-    let mut all = vec![("allow-list", allow_list(nesting)?)];
-    all.push(("refused calls", compile(refused(nesting, debug), errno(libc::EPERM))?));
+    let mut all = vec![("allow-list", by_number(answers(nesting, debug), NOT_THERE)?)];
+    all.push(("refused arguments", compile(arguments(nesting), errno(libc::EPERM))?));
     all.push(("socket families", compile(families(), errno(libc::EAFNOSUPPORT))?));
     all.push(("TCP fast open", compile(fast_open(), errno(libc::EOPNOTSUPP))?));
     Ok(all)
+}
+
+/// Allows nothing but `calls` from here on: the rest is EPERM.
+pub fn allow_only(calls: &[i64]) -> Result<(), Failure> {
+    let program = by_number(calls.iter().map(|call| (*call, ALLOW)), REFUSED_CALL)?;
+    apply_filter(&program).map_err(|e| Failure::plain("seccomp", e))
 }
 
 fn errno(number: libc::c_int) -> SeccompAction {
@@ -63,38 +68,38 @@ fn architecture() -> Result<TargetArch, Failure> {
     std::env::consts::ARCH.try_into().map_err(|e| Failure::plain("seccomp", e))
 }
 
-/// The numbers that the allow-list admits. Calls whose arguments matter are held by the filters after it.
-fn admitted(nesting: bool) -> Vec<i64> {
-    let tables = ALLOWED.iter().chain(NESTING).chain(DEBUG).flat_map(|g| g.calls).copied();
+/// What is answered by number alone. Calls whose arguments matter are held by the filters after it.
+fn answers(nesting: bool, debug: bool) -> impl Iterator<Item = (i64, u32)> {
+    let all = |groups: &'static [Group], answer| groups.iter().flat_map(|g| g.calls).map(move |call| (*call, answer));
+    let either = |admitted| if admitted { ALLOW } else { REFUSED_CALL };
     // Without nesting a filter that cannot read clone3's structure must not admit it.
-    let clone3 = nesting.then_some(libc::SYS_clone3);
-    let mut numbers: Vec<i64> = tables.chain([libc::SYS_personality]).chain(clone3).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
+    let clone3 = if nesting { ALLOW } else { NOT_THERE };
+    let conditional = all(NESTING, either(nesting)).chain(all(DEBUG, either(debug)));
+    let single = [(libc::SYS_personality, ALLOW), (libc::SYS_clone3, clone3)];
+    all(ALLOWED, ALLOW).chain(all(REFUSED, REFUSED_CALL)).chain(conditional).chain(single)
 }
 
-/// The allow-list, as ranges of numbers. The kernel runs a new filter once for every number there is (to know which
-/// calls it may pass without running it), so that a list of four instructions a call would cost more than the sandbox.
-fn allow_list(nesting: bool) -> Result<BpfProgram, Failure> {
+/// A filter by number, as ranges with one answer. The kernel runs a new filter once for every number there is (to know
+/// which calls it may pass without running it), so that a list of four instructions a call would cost more than the
+/// sandbox.
+fn by_number(given: impl Iterator<Item = (i64, u32)>, otherwise: u32) -> Result<BpfProgram, Failure> {
     let op = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
-    let (kill, allow, unknown) = (op(RETURN, 0, 0, KILL), op(RETURN, 0, 0, ALLOW), op(RETURN, 0, 0, NOT_THERE));
+    let kill = op(RETURN, 0, 0, KILL);
     let mut program = vec![op(LOAD, 0, 0, 4), op(EQUAL, 1, 0, native_abi()), kill.clone(), op(LOAD, 0, 0, 0)];
     if cfg!(target_arch = "x86_64") {
         program.extend([op(AT_LEAST, 0, 1, X32_BIT), kill]);
     }
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for number in admitted(nesting) {
-        let number = u32::try_from(number).map_err(|e| Failure::plain("seccomp", e))?;
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => ranges.push((number, number)),
-        }
+    let mut answers = [otherwise; NUMBERS];
+    for (number, answer) in given {
+        let place = usize::try_from(number).ok().and_then(|n| answers.get_mut(n));
+        *place.ok_or_else(|| Failure::plain("seccomp", format!("no number of a call: {number}")))? = answer;
     }
-    for (first, last) in ranges {
-        program.extend([op(GREATER, 3, 0, last), op(AT_LEAST, 1, 0, first), unknown.clone(), allow.clone()]);
+    let mut end = 0u32;
+    for range in answers.chunk_by(u32::eq) {
+        end += u32::try_from(range.len()).map_err(|e| Failure::plain("seccomp", e))?;
+        program.extend([op(AT_LEAST, 1, 0, end), op(RETURN, 0, 0, *range.first().unwrap_or(&otherwise))]);
     }
-    program.push(unknown);
+    program.push(op(RETURN, 0, 0, otherwise));
     Ok(program)
 }
 
@@ -106,7 +111,6 @@ const fn native_abi() -> u32 {
 // Classic BPF, as seccomp uses it (linux/filter.h, linux/seccomp.h).
 const LOAD: u16 = 0x20;
 const EQUAL: u16 = 0x15;
-const GREATER: u16 = 0x25;
 const AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 /// Calls of the x32 ABI carry this bit.
@@ -114,6 +118,9 @@ const X32_BIT: u32 = 0x4000_0000;
 const KILL: u32 = 0x8000_0000;
 const ALLOW: u32 = 0x7fff_0000;
 const NOT_THERE: u32 = 0x0005_0000 | libc::ENOSYS.unsigned_abs();
+const REFUSED_CALL: u32 = 0x0005_0000 | libc::EPERM.unsigned_abs();
+/// No call has this number or a higher one yet.
+const NUMBERS: usize = 1024;
 
 /// A filter that allows everything but what matches.
 fn compile(rules: Result<Rules, Failure>, action: SeccompAction) -> Result<BpfProgram, Failure> {
@@ -121,15 +128,8 @@ fn compile(rules: Result<Rules, Failure>, action: SeccompAction) -> Result<BpfPr
     filter.and_then(BpfProgram::try_from).map_err(|e| Failure::plain("seccomp", e))
 }
 
-fn unconditional(groups: &[Group]) -> Rules {
-    groups.iter().flat_map(|g| g.calls).map(|call| (*call, vec![])).collect()
-}
-
-fn refused(nesting: bool, debug: bool) -> Result<Rules, Failure> {
-    let mut rules = unconditional(REFUSED);
-    if !debug {
-        rules.append(&mut unconditional(DEBUG));
-    }
+fn arguments(nesting: bool) -> Result<Rules, Failure> {
+    let mut rules = Rules::new();
     let mut terminal = Vec::new();
     for request in TERMINAL_REQUESTS {
         terminal.push(rule(&[(1, SeccompCmpOp::Eq, *request)])?);
@@ -138,15 +138,7 @@ fn refused(nesting: bool, debug: bool) -> Result<Rules, Failure> {
     rules.insert(libc::SYS_socketpair, vec![rule(&[(0, SeccompCmpOp::Ne, family(libc::AF_UNIX))])?]);
     let personalities: Vec<_> = PERSONALITIES.iter().map(|value| (0, SeccompCmpOp::Ne, *value)).collect();
     rules.insert(libc::SYS_personality, vec![rule(&personalities)?]);
-    let (flag, options) = FAST_OPEN;
-    for (call, argument) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
-        rules.insert(call, vec![rule(&[(argument, SeccompCmpOp::MaskedEq(flag), flag)])?]);
-    }
-    let tcp = (1, SeccompCmpOp::Eq, family(libc::IPPROTO_TCP));
-    let options = options.map(|option| rule(&[tcp.clone(), (2, SeccompCmpOp::Eq, option)]));
-    rules.insert(libc::SYS_setsockopt, options.into_iter().collect::<Result<_, _>>()?);
     if !nesting {
-        rules.append(&mut unconditional(NESTING));
         let mut namespaces = Vec::new();
         for bit in (0..64).map(|n| 1u64 << n).filter(|bit| NEW_NAMESPACES & bit != 0) {
             let condition = SeccompCondition::new(0, Qword, SeccompCmpOp::MaskedEq(bit), bit);
@@ -228,13 +220,6 @@ mod tests {
                         op.jf
                     }
                 }
-                GREATER => {
-                    if value > op.k {
-                        op.jt
-                    } else {
-                        op.jf
-                    }
-                }
                 AT_LEAST => {
                     if value >= op.k {
                         op.jt
@@ -248,12 +233,24 @@ mod tests {
         }
     }
 
+    fn numbers(groups: &[Group]) -> Vec<i64> {
+        groups.iter().flat_map(|g| g.calls).copied().collect()
+    }
+
     #[test]
-    fn the_allow_list_admits_the_tables_and_nothing_else() {
-        for nesting in [false, true] {
-            let (program, numbers) = (allow_list(nesting).unwrap(), admitted(nesting));
+    fn the_allow_list_answers_as_the_tables_say_and_nothing_else_is_there() {
+        for (nesting, debug) in [(false, false), (true, false), (false, true), (true, true)] {
+            let program = by_number(answers(nesting, debug), NOT_THERE).unwrap();
+            let within = |groups, number: u32| numbers(groups).contains(&i64::from(number));
             for number in 0..2000 {
-                let expected = if numbers.contains(&i64::from(number)) { ALLOW } else { NOT_THERE };
+                let personality = i64::from(number) == libc::SYS_personality;
+                let clone3 = i64::from(number) == libc::SYS_clone3;
+                let expected = match number {
+                    n if within(ALLOWED, n) || personality || clone3 && nesting => ALLOW,
+                    n if within(NESTING, n) && nesting || within(DEBUG, n) && debug => ALLOW,
+                    n if within(REFUSED, n) || within(NESTING, n) || within(DEBUG, n) => REFUSED_CALL,
+                    _ => NOT_THERE,
+                };
                 assert_eq!(answer(&program, native_abi(), number), expected, "{number}");
             }
             #[cfg(target_arch = "x86_64")]
@@ -265,12 +262,22 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_its_own_admits_that_and_nothing_else() {
+        let program = by_number([(libc::SYS_read, ALLOW)].into_iter(), REFUSED_CALL).unwrap();
+        for number in 0..2000 {
+            let expected = if i64::from(number) == libc::SYS_read { ALLOW } else { REFUSED_CALL };
+            assert_eq!(answer(&program, native_abi(), number), expected, "{number}");
+        }
+        assert_eq!(answer(&program, 0x4000_0003, 3), KILL, "a call of the 32-bit ABI");
+        assert!(by_number([(1024, ALLOW)].into_iter(), NOT_THERE).is_err());
+        assert!(by_number([(-1, ALLOW)].into_iter(), NOT_THERE).is_err());
+    }
+
+    #[test]
     fn no_call_is_both_admitted_and_refused() {
-        let allowed = unconditional(ALLOWED);
-        for call in
-            unconditional(REFUSED).keys().chain(unconditional(NESTING).keys()).chain(unconditional(DEBUG).keys())
-        {
-            assert!(!allowed.contains_key(call), "{call}");
+        let allowed = numbers(ALLOWED);
+        for call in [REFUSED, NESTING, DEBUG].into_iter().flat_map(numbers) {
+            assert!(!allowed.contains(&call), "{call}");
         }
     }
 

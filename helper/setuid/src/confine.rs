@@ -1,13 +1,11 @@
 //! The supervisor's own cage: no capability but CAP_KILL, an empty root, a short list of system calls.
 
-use std::collections::BTreeMap;
-
 use agent_aws_protocol::Refusal;
 use agent_aws_sandbox::{
-    Failure, Kept, Status, calls, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged, not_dumpable,
+    Failure, Kept, Status, allow_only, calls, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged,
+    not_dumpable,
 };
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 use crate::entry::Mode;
 use crate::refusal::kernel;
@@ -33,7 +31,7 @@ pub(crate) fn confine(mode: Mode) -> Result<(), Refusal> {
         Mode::Unprivileged => forbid_gaining_unprivileged().map_err(kernel)?,
     }
     not_dumpable().map_err(kernel)?;
-    seccomp().map_err(kernel)
+    allow_only(CALLS).map_err(kernel)
 }
 
 /// The root becomes an empty, read-only file system that is mounted nowhere.
@@ -50,14 +48,4 @@ fn empty_root() -> Result<(), Failure> {
     let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(fail)?;
     rustix::process::fchdir(&root).map_err(fail)?;
     rustix::process::chroot(c".").map_err(fail)
-}
-
-fn seccomp() -> Result<(), Failure> {
-    let fail = |e| Failure::plain("seccomp of the supervisor", e);
-    let arch = std::env::consts::ARCH.try_into().map_err(fail)?;
-    let rules: BTreeMap<i64, Vec<_>> = CALLS.iter().map(|call| (*call, vec![])).collect();
-    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, arch).map_err(fail)?;
-    let program = BpfProgram::try_from(filter).map_err(fail)?;
-    apply_filter(&program).map_err(|e| Failure::plain("seccomp of the supervisor", e))
 }

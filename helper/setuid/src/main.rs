@@ -114,8 +114,9 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     }
     let planned = decided.and_then(|g| make_plan(&person, &g, request, command).map(|plan| (g, plan)));
     let (granting, mut plan) = planned.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
-    prepare(cli, &mut plan)?;
+    queries::show(cli, &plan)?;
     if request.explain {
+        prepared(cli, &mut plan)?;
         return cli.send(&HelperToCli::Done).map_err(|e| broken("agent-aws", e));
     }
     if !entered.mode.is_privileged() {
@@ -126,7 +127,7 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     let record = records.begin(&row(&entered, &plan))?;
     record_start(&mut audit, &granting, &plan)?;
 
-    let assembled = assemble(entered, request, person, granting, plan, policy);
+    let assembled = assemble(entered, cli, request, person, granting, plan, policy);
     match assembled {
         Ok((parts, mode)) => {
             supervise(rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?, parts, mode, audit, record)
@@ -140,8 +141,7 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
 
 /// What the caller's own rights are enough for is done by the CLI: the home and what is mounted on in it, or what of a
 /// real home must be hidden; and what only the agent reads: its environment, its AWS configuration.
-fn prepare(cli: &Channel, plan: &mut Plan) -> Result<(), Refusal> {
-    queries::show(cli, plan)?;
+fn prepared(cli: &Channel, plan: &mut Plan) -> Result<(), Refusal> {
     let said = cli.receive::<CliToHelper>(Some(PREPARED)).map_err(|e| broken("agent-aws", e))?;
     let CliToHelper::Prepared(ready) = said.message else {
         return Err(refuse(FailureCode::BadRequest, "agent-aws said something out of turn"));
@@ -156,13 +156,15 @@ fn prepare(cli: &Channel, plan: &mut Plan) -> Result<(), Refusal> {
 /// Broker and sandbox, side by side; then init and broker are told what to do.
 fn assemble(
     entered: Entered,
+    cli: &Channel,
     request: &RunRequest,
     person: Person,
     granting: Granting,
-    plan: Plan,
+    mut plan: Plan,
     policy: PolicyFiles,
 ) -> Result<(Parts, Mode), Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
+    prepared(cli, &mut plan)?;
     let sandbox = sandbox::build(&entered, &plan)?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = started(&granting);

@@ -6,6 +6,7 @@
 mod bwrap;
 mod parts;
 mod table;
+mod work;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,5 +42,6 @@ fn inside(label: &str) -> ExitCode {
     parts::doors(mode);
     parts::memory(mode);
     parts::calls(mode);
+    work::work(mode, rounds);
     ExitCode::SUCCESS
 }

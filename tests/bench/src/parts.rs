@@ -25,7 +25,7 @@ fn probe_inside(scene: &Scene, options: &[&str], words: &[&str]) -> String {
     scene.run(options, &command).run_within(LIMIT).says()
 }
 
-fn numbers(line: &str) -> Vec<f64> {
+pub(crate) fn numbers(line: &str) -> Vec<f64> {
     line.split(' ').filter_map(|word| word.parse().ok()).collect()
 }
 

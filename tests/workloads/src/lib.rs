@@ -4,7 +4,7 @@
 //! A workload is a row of `table.tsv`, which is printed in docs/workloads.md, and a script `rows/NAME.sh`.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
-mod place;
+pub mod place;
 mod script;
 mod server;
 mod table;

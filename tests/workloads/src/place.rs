@@ -14,7 +14,7 @@ const RUST: [&str; 2] = [".cargo/bin", ".rustup"];
 const NONE: Option<&str> = None;
 
 /// The home that the toolchain of whoever runs the tests is in.
-pub(crate) fn toolchain() -> Option<PathBuf> {
+pub fn toolchain() -> Option<PathBuf> {
     let home = PathBuf::from(std::env::var_os("HOME")?);
     RUST.iter().all(|below| home.join(below).is_dir()).then_some(home)
 }
@@ -46,7 +46,7 @@ impl Drop for Apart {
 
 /// A new home over the one before, with Alice's AWS configuration, the toolchain if it is wanted, and an empty project,
 /// which is returned.
-pub(crate) fn empty_home(scene: &Scene, rust: bool) -> PathBuf {
+pub fn empty_home(scene: &Scene, rust: bool) -> PathBuf {
     let alice = scene.machine.user("alice");
     let files: Vec<(PathBuf, Vec<u8>)> = ["config", "credentials"]
         .map(|name| scene.aws(name))

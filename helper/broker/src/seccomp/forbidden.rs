@@ -56,13 +56,4 @@ pub(super) const CALLS: &[(i64, &str)] = &[
     (libc::SYS_ioperm, "hardware"),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_modify_ldt, "segments"),
-    // Numbers that only x32 has for calls above.
-    #[cfg(target_arch = "x86_64")]
-    (0x4000_0000 | 521, "ptrace of x32"),
-    #[cfg(target_arch = "x86_64")]
-    (0x4000_0000 | 539, "process_vm_readv of x32"),
-    #[cfg(target_arch = "x86_64")]
-    (0x4000_0000 | 540, "process_vm_writev of x32"),
-    #[cfg(target_arch = "x86_64")]
-    (0x4000_0000 | 528, "kexec_load of x32"),
 ];

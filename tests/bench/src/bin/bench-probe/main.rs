@@ -7,6 +7,7 @@ mod doors;
 mod starts;
 #[allow(unsafe_code)]
 mod sys;
+mod work;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ fn main() {
         ["starts", rounds, commands @ ..] => starts::run(rounds.parse().expect("a number of rounds"), commands),
         ["doors", http] => doors::run(*http == "http"),
         ["calls"] => calls::run(),
-        _ => panic!("usage: bench-probe starts ROUNDS A... ::: B... | doors (http|none) | calls"),
+        ["work"] => work::run(),
+        _ => panic!("usage: bench-probe starts ROUNDS A... ::: B... | doors (http|none) | calls | work"),
     }
 }
 
