@@ -31,7 +31,7 @@ pub(crate) struct Outcome {
     /// The agent's end.
     pub(crate) exit: Exit,
     /// What was said when the session stood.
-    pub(crate) started: Option<Started>,
+    pub(crate) started: Option<Standing>,
     /// The agent's standard output, if it was to be kept.
     pub(crate) output: Option<std::process::ChildStdout>,
 }
@@ -51,6 +51,7 @@ pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Resu
         notices: Vec::new(),
         started: None,
         plan: Vec::new(),
+        granted: Granted::default(),
         wishes: (asked.environment, asked.directory),
         preset: asked.preset,
         explain: asked.request.explain,
@@ -96,9 +97,10 @@ struct Session {
     pending: Vec<i32>,
     /// Notices that came while it had the terminal.
     notices: Vec<String>,
-    started: Option<Started>,
+    started: Option<Standing>,
     /// The pieces of the plan.
     plan: Vec<u8>,
+    granted: Granted,
     /// Variables and working directory for the agent.
     wishes: (Vec<EnvVar>, PathBuf),
     /// What is known of the agent.
@@ -228,6 +230,11 @@ impl Session {
     /// With the plan there, what the caller's own rights are enough for is done here.
     fn on_prepare(&mut self, door: i32) -> Result<(), Failure> {
         let mut plan: Plan = read_plan(&self.plan)?;
+        self.granted = Granted {
+            identity: plan.grant.identity.clone(),
+            access: plan.grant.access.clone(),
+            network: plan.grant.network.to_string(),
+        };
         let (variables, directory) = std::mem::take(&mut self.wishes);
         let (known, preset) = (std::mem::take(&mut self.known), self.preset.as_ref());
         let mut prepared = prepare::perform(&plan, &directory, self.explain, known, preset)?;
@@ -267,7 +274,9 @@ impl Session {
         }
     }
 
-    fn on_started(&mut self, started: Started) {
+    fn on_started(&mut self, said: Started) {
+        let granted = std::mem::take(&mut self.granted);
+        let started = Standing { said, granted };
         if say::on_terminal() && !self.quiet {
             self.on_notice(start_line(&started, say::now()));
         }
@@ -279,7 +288,7 @@ impl Session {
         self.send(&CliToHelper::Begin)?;
         self.begun = true;
         if let (Some(watch), Some(started)) = (&mut self.watch, &self.started) {
-            watch.keep(&started.session);
+            watch.keep(&started.said.session);
         }
         for signal in std::mem::take(&mut self.pending) {
             self.forward(signal);
@@ -312,14 +321,34 @@ impl Session {
     }
 }
 
+/// What policy made of the request, for people.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Granted {
+    /// Identity, as policy or the caller names it.
+    pub(crate) identity: String,
+    /// `full`, `read` or `read-metadata`.
+    pub(crate) access: String,
+    /// `none`, `filtered` or `shared`.
+    pub(crate) network: String,
+}
+
+/// A session that stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    /// What the helper said of it.
+    pub(crate) said: Started,
+    /// What is in its plan.
+    pub(crate) granted: Granted,
+}
+
 /// The one line at the start: account, role, access, network, end.
-pub(crate) fn start_line(started: &Started, now: u64) -> String {
+pub(crate) fn start_line(Standing { said: started, granted }: &Standing, now: u64) -> String {
     let mut who = started.account.iter().cloned().collect::<Vec<_>>();
-    who.push(started.identity.clone());
+    who.push(granted.identity.clone());
     if let Some(role) = started.arn.as_deref().and_then(role_name) {
         who.push(format!("(role {role})"));
     }
-    let mut parts = vec![who.join(" "), format!("access {}", started.access), format!("network {}", started.network)];
+    let mut parts = vec![who.join(" "), format!("access {}", granted.access), format!("network {}", granted.network)];
     parts.extend(started.expires.map(|e| format!("until {}", say::until(e, now))));
     say::joined(&parts)
 }
@@ -340,19 +369,17 @@ mod tests {
 
     #[test]
     fn the_start_line_says_account_role_access_network_and_end() {
-        let started = Started {
+        let granted = Granted { identity: "incident".into(), access: "read".into(), network: "shared".into() };
+        let said = Started {
             session: "0123456789abcdef".into(),
-            identity: "incident".into(),
-            sandbox: "standard".into(),
-            access: "read".into(),
-            network: "shared".into(),
             account: Some("111122223333".into()),
             arn: Some("arn:aws:sts::111122223333:assumed-role/agent-incident/alice".into()),
             expires: Some(1_795_183_500),
         };
-        let line = start_line(&started, 1_795_180_000).replace(" · ", ", ");
+        let standing = Standing { said: said.clone(), granted: granted.clone() };
+        let line = start_line(&standing, 1_795_180_000).replace(" · ", ", ");
         assert_eq!(line, "111122223333 incident (role agent-incident), access read, network shared, until 14:05 UTC");
-        let bare = Started { account: None, arn: None, expires: None, ..started };
+        let bare = Standing { said: Started { account: None, arn: None, expires: None, ..said }, granted };
         let line = start_line(&bare, 0).replace(" · ", ", ");
         assert_eq!(line, "incident, access read, network shared");
     }

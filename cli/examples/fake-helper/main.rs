@@ -28,10 +28,6 @@ fn refusal() -> HelperToCli {
 fn started() -> HelperToCli {
     HelperToCli::Started(Started {
         session: "0123456789abcdef".into(),
-        identity: "incident".into(),
-        sandbox: "standard".into(),
-        access: "read".into(),
-        network: "shared".into(),
         account: Some("111122223333".into()),
         arn: Some("arn:aws:sts::111122223333:assumed-role/agent-incident/alice".into()),
         expires: Some(1_795_183_500),

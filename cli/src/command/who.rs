@@ -5,12 +5,13 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 
-use agent_aws_protocol::{Exit, FailureCode, Refusal, Started};
+use agent_aws_protocol::{Exit, FailureCode, Refusal};
 use serde_json::{Value, json};
 
 use crate::args::{Credentials, Format, Options, Run, Whoami};
 use crate::failure::Failure;
 use crate::prepare::Known;
+use crate::session::Standing;
 use crate::{request, say, session};
 
 /// The client of the credential door, in every sandbox.
@@ -72,7 +73,7 @@ fn read_rest(from: ChildStdout) -> Result<String, Failure> {
 
 /// Runs a session that does nothing but ask its door. The answer is there once the session has ended: it is smaller than
 /// what a pipe holds.
-fn from_session(options: Options) -> Result<(Option<Started>, String), Failure> {
+fn from_session(options: Options) -> Result<(Option<Standing>, String), Failure> {
     let run = Run { options, network: Some("none".into()), command: vec![OsString::from(CLIENT)], ..Run::default() };
     let mut request = request::build(&run)?;
     // It needs no project: it shall work from the home directory too.
@@ -151,12 +152,12 @@ pub(super) fn whoami(asked: Whoami) -> Result<Exit, Failure> {
     Ok(Exit::Code(0))
 }
 
-fn facts_of(started: &Started) -> Value {
+fn facts_of(Standing { said: started, granted }: &Standing) -> Value {
     json!({
-        "identity": started.identity,
+        "identity": granted.identity,
         "arn": started.arn,
         "account": started.account,
-        "access": started.access,
+        "access": granted.access,
         "expires": started.expires.map(say::date_time).map(|t| format!("{t} UTC")),
     })
 }

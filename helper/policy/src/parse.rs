@@ -172,17 +172,8 @@ fn definitions(kind: Kind, top: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
 }
 
 fn source(name: String, it: &mut Reader<'_, '_, '_>) -> Option<Source> {
-    it.only("profile-file profile region sts-endpoint instance credential-process web-identity");
-    let faults = it.report.count();
-    for later in ["instance", "credential-process", "web-identity"] {
-        if let Some((key, _)) = it.table.get_key_value(later) {
-            let at = it.document.spot(key.span().start);
-            it.report.add(at, format!("this version supports profile-file only, not {later}"));
-        }
-    }
-    if it.report.count() == faults {
-        it.needs("profile-file");
-    }
+    it.only("profile-file profile region sts-endpoint");
+    it.needs("profile-file");
     let path = it.text("profile-file", syntax::absolute_path);
     let profile = it.text("profile", syntax::profile).unwrap_or_else(|| "default".to_owned());
     let region = it.text("region", syntax::region);

@@ -187,19 +187,11 @@ pub struct Refusal {
     pub audit: Option<String>,
 }
 
-/// The start line of a session.
+/// A session that stands. What policy made of it is in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// Session id: 16 hex digits.
     pub session: String,
-    /// Identity, as policy or the caller names it.
-    pub identity: String,
-    /// Sandbox name.
-    pub sandbox: String,
-    /// `full`, `read` or `read-metadata`.
-    pub access: String,
-    /// `none`, `filtered` or `shared`.
-    pub network: String,
     /// AWS account id, once minted.
     pub account: Option<String>,
     /// ARN of the assumed role or of the caller identity, once minted.

@@ -108,15 +108,11 @@ fn granting(
     if !region.as_deref().is_none_or(is_region) {
         return Err(refuse(FailureCode::BadRequest, "--region is no AWS region"));
     }
-    let source = match &decision.identity {
-        Granted::Policy(_, source) => Some(open_source(&source.kind)?),
-        Granted::Own { .. } => None,
+    let (source, aliases) = match &decision.identity {
+        Granted::Policy(identity, source) => (Some(open_source(&source.kind)?), identity.aliases.clone()),
+        Granted::Own { .. } => (None, vec![]),
     };
     let role = minting.role.clone().unwrap_or_default();
-    let aliases = match &decision.identity {
-        Granted::Policy(identity, _) => identity.aliases.clone(),
-        Granted::Own { .. } => vec![],
-    };
     let grant = Grant {
         session: session.into(),
         identity: decision.identity.to_string(),

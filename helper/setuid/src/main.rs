@@ -167,7 +167,7 @@ fn assemble(
     prepared(cli, &mut plan)?;
     let sandbox = sandbox::build(&entered, &plan)?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
-    let started = started(&granting);
+    let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = renewal(policy, person, granting, &plan);
     let directory = plan.directory.into_os_string().into_vec();
     let environment = plan.environment.into_iter().map(|(name, value)| EnvVar { name, value }).collect();
@@ -291,20 +291,6 @@ fn row(entered: &Entered, plan: &Plan) -> SessionRow {
         sandbox: plan.grant.sandbox.clone(),
         started: audit::now(),
         command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
-    }
-}
-
-fn started(granting: &Granting) -> Started {
-    let grant = &granting.grant;
-    Started {
-        session: grant.session.clone(),
-        identity: grant.identity.clone(),
-        sandbox: grant.sandbox.clone(),
-        access: grant.access.clone(),
-        network: grant.network.to_string(),
-        account: None,
-        arn: None,
-        expires: None,
     }
 }
 

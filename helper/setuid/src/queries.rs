@@ -123,13 +123,6 @@ pub(crate) fn doctor(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
     };
     lines.push(check("policy", PolicyFiles::find(&entered.mode).and_then(|p| p.read()).map(drop)));
     lines.push(check("audit", Audit::open(&entered.mode).map(drop)));
-    let person = subject::resolve(entered);
-    if entered.mode.is_privileged() {
-        lines.push(match person.as_ref().map(|p| p.broker) {
-            Ok(Some((uid, _))) => format!("ok\tbroker user\tuid {uid}\n"),
-            _ => format!("fail\tbroker user\t{} is missing: reinstall agent-aws\n", subject::BROKER_USER),
-        });
-    }
-    lines.push(check("user database", person.map(drop)));
+    lines.push(check("user database", subject::resolve(entered).map(drop)));
     say(cli, &lines.concat())
 }

@@ -260,7 +260,7 @@ impl Session {
     }
 
     fn no_credentials(&self, cause: &str) -> Refusal {
-        let text = format!("no credentials for `{}`: {cause}", self.parts.started.identity);
+        let text = format!("no credentials for `{}`: {cause}", self.parts.renewal.identity);
         advise(FailureCode::Credentials, text, "`--no-wait` starts the agent without them")
     }
 

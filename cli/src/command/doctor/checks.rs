@@ -23,7 +23,15 @@ const CGROUP2: i64 = 0x6367_7270;
 pub(super) fn all() -> Vec<Finding> {
     let mut findings = helper_findings();
     findings.extend([no_new_privs(), kernel(), landlock(), user_namespaces(), cgroup(), policy_file(), clock()]);
+    findings.extend(broker_user());
     findings
+}
+
+/// Keeps the credentials of the policy's identities, where the helper has its setuid bit.
+fn broker_user() -> Option<Finding> {
+    let detail = |user: nix::unistd::User| Finding::new(Grade::Ok, "broker user", format!("uid {}", user.uid));
+    let missing = || Finding::new(Grade::Fail, "broker user", "_agent-aws is missing; reinstall agent-aws");
+    is_setuid().then(|| nix::unistd::User::from_name("_agent-aws").ok().flatten().map_or_else(missing, detail))
 }
 
 fn helper_findings() -> Vec<Finding> {
