@@ -25,7 +25,7 @@ const DELETION: Duration = Duration::from_secs(10);
 pub(crate) struct Known {
     /// Begin with an empty home.
     pub(crate) fresh: bool,
-    /// The command is a program of ours: there is nothing to be hidden from it.
+    /// The command is a program of ours, which connects to nothing in a home.
     pub(crate) ours: bool,
     /// The caller's git, asked already.
     pub(crate) git: Option<git::Asked>,
@@ -73,8 +73,7 @@ pub(crate) fn perform(
     match plan.grant.home {
         Home::Agent if explain => Ok(Prepared::default()),
         Home::Agent => agent(plan, known, preset),
-        Home::RealReadOnly | Home::Real if known.ours => Ok(Prepared::default()),
-        Home::RealReadOnly | Home::Real => real(plan, directory),
+        Home::RealReadOnly | Home::Real => real(plan, directory, known.ours),
     }
 }
 
@@ -119,11 +118,11 @@ fn deletion(around: Directory) -> Option<JoinHandle<()>> {
     Some(std::thread::spawn(move || left.iter().for_each(|name| drop(remove::tree(&around, name)))))
 }
 
-fn real(plan: &Plan, directory: &Path) -> Result<Prepared, Failure> {
+fn real(plan: &Plan, directory: &Path, ours: bool) -> Result<Prepared, Failure> {
     let is_asked = |origin: &Origin| matches!(origin, Origin::Project | Origin::Repository | Origin::Caller(_));
     let asked = plan.intents.iter().filter(|intent| is_asked(&intent.origin));
     let asked: Vec<&Path> = asked.map(|intent| intent.path.as_path()).collect();
-    let facts = hide::Facts { home: &plan.caller.home, directory, asked: &asked };
+    let facts = hide::Facts { home: &plan.caller.home, directory, asked: &asked, ours };
     let found = hide::hidden(facts, &|name| std::env::var_os(name))?;
     let hide = found.into_iter().map(|path: PathBuf| path.into_os_string().into_vec()).collect();
     Ok(Prepared { hide, ..Prepared::default() })

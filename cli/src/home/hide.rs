@@ -1,5 +1,5 @@
-//! What of a real home must be hidden beside the secret stores: sockets and FIFOs, which work through a read-only mount,
-//! and secrets that lie elsewhere than usual, because a link or a variable of the caller's says so.
+//! What of a real home must be hidden: secret stores, where they usually lie and where a link or a variable of the
+//! caller's says; and sockets and FIFOs, which work through a read-only mount.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -47,16 +47,21 @@ pub(crate) struct Facts<'a> {
     pub(crate) directory: &'a Path,
     /// What the caller asked to be shown: it cannot be hidden.
     pub(crate) asked: &'a [&'a Path],
+    /// Only a program of ours will run, which connects to nothing.
+    pub(crate) ours: bool,
 }
 
-/// The absolute paths below the home that are to be hidden. Each exists, and none lies in another or in a secret store.
+/// The absolute paths below the home that are to be hidden. Each exists, none lies in another, and none is reached by a
+/// link.
 pub(crate) fn hidden(facts: Facts<'_>, lookup: Lookup<'_>) -> Result<Vec<PathBuf>, Failure> {
     let real = facts.home.canonicalize().map_err(|e| Failure::Path(facts.home.to_owned(), e))?;
     let asked: Vec<PathBuf> = facts.asked.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let place = Place { home: facts.home, real: &real, asked: &asked };
     let mut found = place.of_variables(facts.directory, lookup)?;
     found.extend(place.of_stores());
-    found.extend(look_through(facts.home)?);
+    if !facts.ours {
+        found.extend(look_through(facts.home)?);
+    }
     outermost(facts.home, found)
 }
 
@@ -115,14 +120,13 @@ impl Place<'_> {
         }
     }
 
-    /// Where links lead that stand for a secret store, for a directory above one, or in one.
+    /// The secret stores that are there. One may be a link, or lie below one, or have links in it: what counts is where
+    /// they lead.
     fn of_stores(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for row in SECRET_STORES.rows() {
             let Some(below) = self.below(&self.home.join(row.path)) else { continue };
-            if below != Path::new(row.path) {
-                found.push(below.clone());
-            }
+            found.push(below.clone());
             // Agents write into their own homes: a link of theirs says nothing about the caller's secrets.
             if row.path.ends_with("/agent-aws") {
                 continue;
@@ -245,10 +249,9 @@ fn may_be_entered(top: &Directory, path: &Path, why: Errno) -> bool {
     ours || accessat(top, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
 }
 
-/// Without what lies in another one, or in a secret store.
+/// Without what lies in another one.
 fn outermost(home: &Path, mut found: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
     found.sort();
-    let stores: Vec<&str> = SECRET_STORES.rows().map(|row| row.path).collect();
     let mut kept: Vec<PathBuf> = Vec::new();
     for path in found {
         let nested = kept.last().is_some_and(|last| path.starts_with(last));
@@ -256,7 +259,7 @@ fn outermost(home: &Path, mut found: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failu
             let text = format!("your home {} cannot be looked through for sockets", home.display());
             return Err(Failure::Other(text, Some(ADVICE.into())));
         }
-        if !nested && !stores.iter().any(|store| path.starts_with(store)) {
+        if !nested {
             kept.push(path);
         }
     }

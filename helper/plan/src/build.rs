@@ -119,7 +119,8 @@ impl Plan {
         self.intents.sort_by_cached_key(|i| i.path.components().count());
     }
 
-    /// Adds what the CLI made ready: files in the sandbox's own /run, and what of a real home is hidden beside the table.
+    /// Adds what the CLI made ready: files in the sandbox's own /run, and what of a real home is hidden: secret stores,
+    /// wherever the caller's links lead, sockets and FIFOs.
     pub fn complete(&mut self, files: Vec<(PathBuf, Vec<u8>)>, hide: Vec<PathBuf>) -> Result<(), PlanError> {
         for (path, content) in files {
             plain(&"a file for the agent".into(), &path)?;
@@ -132,20 +133,33 @@ impl Plan {
         for path in hide {
             plain(&"to be hidden".into(), &path)?;
             let masked = self.intents.iter().any(|i| i.access == Access::Hidden && path.starts_with(&i.path));
-            if self.grant.home != Home::Agent && path.starts_with(&self.caller.home) && !masked {
-                self.sources.push(Source {
-                    path: path.clone(),
-                    opener: Opener::Caller,
-                    required: false,
-                    keep_link: true,
-                });
-                let what = What::Mask(SourceId(self.sources.len() - 1));
-                let (reason, origin) = ("a socket, a FIFO or another name of a secret store".into(), Origin::Sandbox);
-                self.intents.push(Intent { path, what, access: Access::Hidden, reason, origin });
+            let Ok(below) = path.strip_prefix(&self.caller.home) else { continue };
+            if self.grant.home == Home::Agent || masked {
+                continue;
             }
+            // Renamed away, a secret would be found by the next session, under a name that no table has.
+            let ways = path
+                .ancestors()
+                .skip(1)
+                .take_while(|above| self.grant.home == Home::Real && *above != self.caller.home);
+            for above in ways.map(Path::to_path_buf).collect::<Vec<_>>() {
+                if self.intents.iter().all(|i| i.path != above) {
+                    self.add(above, What::Bind, Access::Write, "pinned, so that it cannot be renamed away");
+                }
+            }
+            let row = tables::SECRET_STORES.rows().find(|row| below == Path::new(row.path));
+            let reason = row.map_or("a socket, a FIFO or a secret in an unusual place", |row| row.reason);
+            self.add(path, What::Mask, Access::Hidden, reason);
         }
         self.sort();
         Ok(())
+    }
+
+    /// Something of the caller's home, if it is there.
+    fn add(&mut self, path: PathBuf, what: fn(SourceId) -> What, access: Access, reason: &'static str) {
+        self.sources.push(Source { path: path.clone(), opener: Opener::Caller, required: false, keep_link: true });
+        let what = what(SourceId(self.sources.len() - 1));
+        self.intents.push(Intent { path, what, access, reason: reason.into(), origin: Origin::Sandbox });
     }
 }
 
@@ -179,15 +193,10 @@ impl Draft {
         };
         let id = self.source(at.clone(), Opener::Caller, true);
         self.intent(&caller.home, What::Bind(id), access, reason, Origin::Sandbox);
-        if grant.home != Home::Agent {
-            if let Some(why) = never_writable(&caller.home) {
-                return Err(PlanError::Never("your home as the agent's".into(), caller.home.clone(), why));
-            }
-            for row in tables::SECRET_STORES.rows() {
-                let path = caller.home.join(row.path);
-                let id = self.optional(&path);
-                self.intent(&path, What::Mask(id), Access::Hidden, row.reason, Origin::Table("secret-stores".into()));
-            }
+        if grant.home != Home::Agent
+            && let Some(why) = never_writable(&caller.home)
+        {
+            return Err(PlanError::Never("your home as the agent's".into(), caller.home.clone(), why));
         }
         Ok(at)
     }

@@ -16,6 +16,7 @@ const CASES: &[Case] = &[
     case!(every_secret_store_is_hidden_in_both_kinds_of_home).private().limit(180),
     case!(a_real_home_is_there_read_only_and_the_project_is_not).private(),
     case!(a_real_home_is_writable_where_policy_says_so).private(),
+    case!(what_leads_to_a_secret_cannot_be_renamed_away).private(),
     case!(a_socket_in_a_real_home_cannot_be_connected_to).private(),
     case!(a_fifo_in_a_real_home_leads_to_nobody).private(),
     case!(links_that_stand_for_stores_are_hidden_where_they_lead).private(),
@@ -127,6 +128,26 @@ fn a_real_home_is_writable_where_policy_says_so(mode: Mode) {
     assert_eq!(names, ["id_ed25519"]);
     assert_eq!(fs::read_to_string("/home/alice/.netrc").unwrap(), "password");
     assert!(!Path::new("/home/alice/other").exists() && !Path::new("/home/alice/moved").exists());
+}
+
+fn what_leads_to_a_secret_cannot_be_renamed_away(mode: Mode) {
+    let scene = scene(mode);
+    write(&scene, ".config/gh/hosts.yml", "secret-marker");
+    write(&scene, "a/b/key.json", "secret-marker");
+    let named = |script: &str| {
+        within(&scene, "writing", script).env("GOOGLE_APPLICATION_CREDENTIALS", "/home/alice/a/b/key.json")
+    };
+    for renamed in [".config", "a", "a/b"] {
+        let said = named(&format!(
+            "mv ~/{renamed} ~/moved || echo kept; rm -rf ~/{renamed}; mkdir ~/.config/more ~/a/b/more; true"
+        ));
+        let said = said.run().says();
+        assert!(said.contains("kept"), "{renamed}: {said}");
+        assert_eq!(found(&named(SEARCH)), BTreeSet::new(), "{renamed}");
+    }
+    // The control: without the mounts it works, and the next session finds it.
+    outside(&scene, "mv ~/.config ~/moved").run().ends(0);
+    assert_eq!(found(&named(SEARCH)), BTreeSet::from(["moved/gh/hosts.yml".to_owned()]));
 }
 
 /// Tries to connect, and says what came of it.

@@ -21,7 +21,7 @@ fn file(path: &Path) {
 }
 
 fn found(home: &Path, project: &Path, lookup: Lookup<'_>) -> Result<Vec<String>, Failure> {
-    let facts = Facts { home, directory: project, asked: &[project] };
+    let facts = Facts { home, directory: project, asked: &[project], ours: false };
     let below = |path: PathBuf| path.strip_prefix(home).unwrap().display().to_string();
     Ok(hidden(facts, lookup)?.into_iter().map(below).collect())
 }
@@ -56,8 +56,8 @@ fn what_lies_in_a_secret_store_is_not_named_again() {
         "KUBECONFIG" => Some("/etc/passwd:~/gone".into()),
         _ => None,
     };
-    assert_eq!(found(&home, &home, NOTHING).unwrap(), ["x.kdbx"]);
-    assert_eq!(found(&home, Path::new("/"), &caller).unwrap(), ["x.kdbx"]);
+    assert_eq!(found(&home, &home.join("src"), NOTHING).unwrap(), [".gnupg", "x.kdbx"]);
+    assert_eq!(found(&home, Path::new("/"), &caller).unwrap(), [".gnupg", "x.kdbx"]);
     fs::remove_dir_all(&home).unwrap();
 }
 
@@ -80,7 +80,7 @@ fn links_that_stand_for_stores_and_links_in_them_lead_to_what_is_hidden() {
         symlink(to, home.join(link)).unwrap();
     }
     let all = found(&home, &home.join("src"), NOTHING).unwrap();
-    assert_eq!(all, ["dot/aws", "dot/config/gh", "dot/id"]);
+    assert_eq!(all, [".ssh", "dot/aws", "dot/config/gh", "dot/id"]);
     fs::remove_dir_all(&home).unwrap();
 }
 

@@ -120,15 +120,19 @@ fn a_real_home_shows_no_secret_store_and_nothing_that_is_to_be_hidden() {
     let mut p = plan(caller(), g.clone(), &wish("/home/jo/src/p")).unwrap();
     let access = |p: &Plan, path: &str| p.intents.iter().find(|i| i.path == Path::new(path)).map(|i| i.access);
     assert_eq!(access(&p, "/home/jo"), Some(Access::Read));
-    assert_eq!(access(&p, "/home/jo/.aws"), Some(Access::Hidden));
     assert_eq!(access(&p, "/home/jo/src/p"), Some(Access::Write));
     assert!(p.mount_points.is_empty());
-    let hide = ["/home/jo/.cache/socket", "/home/jo/.aws/inside", "/etc/elsewhere"].map(PathBuf::from).to_vec();
-    p.complete(vec![], hide).unwrap();
-    assert_eq!(access(&p, "/home/jo/.cache/socket"), Some(Access::Hidden));
+    let hide = ["/home/jo/.aws", "/home/jo/.cache/x/socket", "/home/jo/.aws/inside", "/etc/elsewhere"];
+    let hide = hide.map(PathBuf::from).to_vec();
+    p.complete(vec![], hide.clone()).unwrap();
+    assert_eq!((access(&p, "/home/jo/.aws"), access(&p, "/home/jo/.cache")), (Some(Access::Hidden), None));
+    assert_eq!(access(&p, "/home/jo/.cache/x/socket"), Some(Access::Hidden));
     assert_eq!((access(&p, "/home/jo/.aws/inside"), access(&p, "/etc/elsewhere")), (None, None));
     assert!(p.complete(vec![], vec!["/home/jo/../../etc".into()]).is_err());
-    let writable = plan(caller(), Grant { home: Home::Real, ..grant() }, &wish("/srv/work/p")).unwrap();
+    let mut writable = plan(caller(), Grant { home: Home::Real, ..grant() }, &wish("/srv/work/p")).unwrap();
+    writable.complete(vec![], hide).unwrap();
+    // What leads to something hidden cannot be renamed away.
+    assert_eq!([".cache", ".cache/x"].map(|p| access(&writable, &format!("/home/jo/{p}"))), [Some(Access::Write); 2]);
     assert_eq!(access(&writable, "/home/jo"), Some(Access::Write));
     let odd = Caller { home: "/usr/games".into(), ..caller() };
     assert!(plan(odd, g, &wish("/srv/work/p")).is_err());
