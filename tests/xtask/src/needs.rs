@@ -14,6 +14,7 @@ const PROGRAMS: &[Program<'static>] = &[
     ("unshare", "util-linux", "user switching and namespaces of the tests"),
     ("setpriv", "util-linux", "user switching of the tests"),
     ("git", "git", "projects are git repositories"),
+    ("git-lfs", "git-lfs", "installs git hooks"),
     ("bwrap", "bubblewrap", "bench and attacks compare with it; an inner sandbox"),
     ("firejail", "firejail", "attacks compare with it"),
     ("strace", "strace", "fault injection"),
@@ -32,6 +33,9 @@ const INNER: &[&str] = &["@anthropic-ai/sandbox-runtime@0.0.78", "@openai/codex@
 /// Real coding agents. Claude Code's program comes into place by a script of its own.
 const AGENTS: [&str; 2] = ["@anthropic-ai/claude-code@2.1.330", "@openai/codex@0.169.0"];
 const AGENTS_SCRIPT: &str = "lib/node_modules/@anthropic-ai/claude-code/install.cjs";
+
+/// Programs that install git hooks.
+const HOOKS: &[&str] = &["husky@9.1.7", "lefthook@1.13.6"];
 
 /// Where they are, for the tests; nothing of it is in version control.
 pub(crate) fn place(root: &Path) -> PathBuf {
@@ -58,6 +62,7 @@ pub(crate) fn get(root: &Path, for_workloads: bool) {
     let tries = [
         ("Python clients", python(root, &place.join("venv"))),
         ("JavaScript client", javascript(&place.join("npm"), JAVASCRIPT)),
+        ("installers of git hooks", javascript(&place.join("hooks"), HOOKS)),
         ("inner sandboxes", javascript(&place.join("inner"), INNER)),
         ("coding agents", agents(&place.join("agents"))),
         ("JavaScript packages of workloads", javascript(&place.join("workloads"), &npm)),
