@@ -25,6 +25,8 @@ const PROGRAMS: &[Program<'static>] = &[
     ("node", "nodejs", "the real JavaScript client"),
     ("npm", "npm", "the real JavaScript client"),
     ("less", "less", "pipelines of the terminal tests"),
+    ("qemu-system-x86_64", "qemu-system-x86", "other kernels"),
+    ("busybox", "busybox-static", "the first process on other kernels"),
 ];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];

@@ -8,8 +8,12 @@ use crate::tally::Tally;
 use crate::{needs, products, stage};
 
 /// The parts whose tests need an installed product, each with its crate.
-const INSTALLED: [(&str, &str); 3] =
-    [("e2e", "agent-aws-e2e"), ("attacks", "agent-aws-attacks"), ("workloads", "agent-aws-workloads")];
+const INSTALLED: [(&str, &str); 4] = [
+    ("e2e", "agent-aws-e2e"),
+    ("attacks", "agent-aws-attacks"),
+    ("workloads", "agent-aws-workloads"),
+    ("vm", "agent-aws-vm"),
+];
 /// The other parts.
 const PLAIN: [&str; 2] = ["unit", "budgets"];
 
