@@ -38,7 +38,8 @@ fn attacked(mode: Mode, home: &str) -> String {
     let policy = scene.policy(&Setup::default()).replace(r#"home = "agent""#, &format!(r#"home = "{home}""#));
     scene.machine.policy(&policy);
     let alice = scene.machine.user("alice");
-    for name in [".ssh/id_ed25519", ".kube/config", ".config/gh/hosts.yml", ".bash_history", "elsewhere/kube", "app/x"] {
+    for name in [".ssh/id_ed25519", ".kube/config", ".config/gh/hosts.yml", ".bash_history", "elsewhere/kube", "app/x"]
+    {
         scene.machine.file(&alice, &alice.home.join(name), 0o600, "secret\n");
     }
     scene.machine.file(&alice, &alice.home.join("notes.txt"), 0o644, "notes\n");
@@ -64,13 +65,16 @@ fn attacked(mode: Mode, home: &str) -> String {
     assert!(control.contains("changed notes.txt"), "the control: {control}");
     let bwrap = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "bash", "-c", ATTACK];
     let control = words(scene.machine.call("alice", "/usr/bin/bwrap").args(&bwrap));
-    for open in ["read .aws/credentials", "read elsewhere/kube", "connected .gnupg/S.gpg-agent", "connected app/server.sock", "wrote app/fifo"] {
+    for open in [
+        "read .aws/credentials", "read elsewhere/kube", "connected .gnupg/S.gpg-agent", "connected app/server.sock",
+        "wrote app/fifo",
+    ] {
         assert!(control.contains(open), "the control: {open}: {control}");
     }
     let seen = words(inside(&scene, &[], ATTACK));
     let text = fs::read_to_string(alice.home.join("notes.txt")).unwrap();
     assert_eq!(text.matches("more").count(), 1 + seen.matches("changed").count(), "{seen}");
-    seen.replace("more, ", "")
+    seen.replace(", more", "")
 }
 
 /// DESIGN: a read-only bind does not stop connect(2).

@@ -27,9 +27,8 @@ fn main() -> ExitCode {
 fn nobody_starts_anything_outside_for_an_agent(mode: Mode) {
     let scene = Scene::new(mode);
     let alice = scene.machine.user("alice");
-    let sockets = [
-        "/run/user/4242/bus", "/run/user/4242/systemd/private", "/run/dbus/system_bus_socket", "/run/systemd/private",
-    ];
+    let sockets =
+        ["/run/user/4242/bus", "/run/user/4242/systemd/private", "/run/dbus/system_bus_socket", "/run/systemd/private"];
     let directories = [
         "/var/spool/cron/crontabs", "/var/spool/cron/atspool", "/home/alice/.config/systemd/user",
         "/home/alice/.config/autostart", "/home/alice/.local/share/applications", "/run/user/4242/systemd/transient",
