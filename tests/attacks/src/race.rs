@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use agent_aws_harness::{Call, Output, Scene};
@@ -71,7 +71,8 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs the victim again and again while `swap` is being exchanged; `judge` says in a word what came of each run.
+/// Runs the victim again and again while `swap` is being exchanged; `judge` says in a word what came of each run. First
+/// as it is; then slowed, so that between any two openings the names have been exchanged a hundred times.
 #[track_caller]
 pub fn run(
     scene: &Scene,
@@ -81,15 +82,40 @@ pub fn run(
     judge: impl Fn(&Output) -> String,
 ) -> Tally {
     let swapper = Swapper::start(scene, racer, swap.0, swap.1);
-    let end = Instant::now() + LONG;
     let mut tally = Tally::default();
-    while Instant::now() < end {
-        tally.add(judge(&victim.run()));
+    let mut counts = Vec::new();
+    for mut command in [victim.command(), slowed(victim)] {
+        let (end, before) = (Instant::now() + LONG / 2, tally.all());
+        while Instant::now() < end {
+            tally.add(judge(&output(&mut command)));
+        }
+        counts.push(tally.all() - before);
     }
     let swaps = swapper.end();
-    println!("note: {} runs against {swaps} exchanges: {tally}", tally.all());
+    println!("note: {counts:?} runs, as they are and slowed, against {swaps} exchanges: {tally}");
     assert!(swaps > 1000, "the attacker was too slow to hit anything: {swaps}");
     tally
+}
+
+fn output(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Output { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The same with a pause after each opening of a path, and each making of a directory: root's strace leaves the setuid
+/// bit in effect.
+fn slowed(call: &Call) -> Command {
+    let plain = call.command();
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=openat2,mkdirat,open_tree"]);
+    command.args(["-e", "inject=openat2,mkdirat,open_tree:delay_exit=2000", "--"]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = plain.get_current_dir() {
+        command.current_dir(directory);
+    }
+    command
 }
 
 /// The control: a victim that looks at a path first and mounts it by that path afterwards. How often it mounted what it
