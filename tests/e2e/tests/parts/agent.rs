@@ -73,9 +73,7 @@ impl Bed {
 
     /// The agent in the sandbox, with nothing said that a preset could say.
     pub(crate) fn inside(&self, options: &[&str], arguments: &[String]) -> Call {
-        let prefix = self.home.join(PREFIX).display().to_string();
-        let options = [&["--ro", prefix.as_str()], options].concat();
-        self.equipped(self.scene.run(&options, &[self.agent.name()]).args(arguments))
+        self.equipped(self.scene.run(options, &[self.agent.name()]).args(arguments))
     }
 
     /// The agent without us, told by options what a preset says in files.
