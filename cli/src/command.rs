@@ -44,6 +44,11 @@ fn start(run: &Run, change: impl FnOnce(&mut Asked)) -> Result<Exit, Failure> {
         let text = "this is inside a sandbox of agent-aws, where no other session can be started";
         return Err(Failure::Other(text.into(), Some("run it outside".into())));
     }
+    Ok(session::run(&run.command, false, || ask(run, change))?.exit)
+}
+
+/// What the helper shall be asked, put together while it starts.
+fn ask(run: &Run, change: impl FnOnce(&mut Asked)) -> Result<Asked, Failure> {
     let mut asked = request::build(run)?;
     change(&mut asked);
     match worktree::repository(Path::new(OsStr::from_bytes(&asked.request.project))) {
@@ -60,7 +65,7 @@ fn start(run: &Run, change: impl FnOnce(&mut Asked)) -> Result<Exit, Failure> {
     if !run.explain {
         asked.known = Known::of(Path::new(OsStr::from_bytes(&asked.request.project)), run.fresh_home);
     }
-    Ok(session::run(asked, &run.command, false)?.exit)
+    Ok(asked)
 }
 
 fn show_config() -> Result<(), Failure> {

@@ -36,11 +36,23 @@ pub(crate) struct Outcome {
     pub(crate) output: Option<std::process::ChildStdout>,
 }
 
-/// Runs `command` and returns how it ended, with the terminal as it was.
-pub(crate) fn run(asked: Asked, command: &[OsString], keep_output: bool) -> Result<Outcome, Failure> {
+/// Runs `command` and returns how it ended, with the terminal as it was. What to ask is made out while the helper starts:
+/// that takes it longer.
+pub(crate) fn run(
+    command: &[OsString],
+    keep_output: bool,
+    ask: impl FnOnce() -> Result<Asked, Failure>,
+) -> Result<Outcome, Failure> {
     let signals = Signals::block().map_err(|e| Failure::Os("cannot set up signals", e))?;
     let stdout = if keep_output { Stdio::piped() } else { Stdio::inherit() };
     let helper = Helper::start(command, stdout, signals.at_start())?;
+    let asked = match ask() {
+        Ok(asked) => asked,
+        Err(failure) => {
+            helper.close_and_wait();
+            return Err(failure);
+        }
+    };
     let mut session = Session {
         dead: helper.pidfd(),
         helper,

@@ -75,11 +75,14 @@ fn read_rest(from: ChildStdout) -> Result<String, Failure> {
 /// what a pipe holds.
 fn from_session(options: Options) -> Result<(Option<Standing>, String), Failure> {
     let run = Run { options, network: Some("none".into()), command: vec![OsString::from(CLIENT)], ..Run::default() };
-    let mut request = request::build(&run)?;
-    // It needs no project: it shall work from the home directory too.
-    request.request.project.clear();
-    request.known = Known { ours: true, ..Known::default() };
-    let outcome = session::run(request, &run.command, true)?;
+    let ask = || {
+        let mut asked = request::build(&run)?;
+        // It needs no project: it shall work from the home directory too.
+        asked.request.project.clear();
+        asked.known = Known { ours: true, ..Known::default() };
+        Ok(asked)
+    };
+    let outcome = session::run(&run.command, true, ask)?;
     let answer = outcome.output.map(read_rest).transpose()?.unwrap_or_default();
     match outcome.exit {
         Exit::Code(0) => Ok((outcome.started, answer)),

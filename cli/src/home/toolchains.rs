@@ -1,5 +1,6 @@
 //! The caller's toolchains, as they come into the agent's home, and the variables that lead to them.
 
+use std::cell::LazyCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -40,25 +41,31 @@ pub(crate) fn add(run: &mut Asked, home: &Path, lookup: Lookup<'_>) {
 pub(crate) fn shown(home: &Path, taken: &[&Path]) -> Vec<PathBuf> {
     let real_home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
     let rows = table::rows(TOOLCHAINS).map(|(below, _)| home.join(below));
+    let stores = LazyCell::new(|| secret_stores(&real_home));
     let usable = |path: &PathBuf| {
-        let Ok(real) = path.canonicalize() else { return false };
-        let found = real.metadata().is_ok_and(|found| found.is_dir() || found.is_file());
-        found
-            && !taken.iter().any(|taken| path.starts_with(taken) || real.starts_with(taken))
+        // Most are not there: one look is enough for those.
+        let found = path.metadata().is_ok_and(|found| found.is_dir() || found.is_file());
+        let Some(real) = found.then(|| path.canonicalize().ok()).flatten() else { return false };
+        !taken.iter().any(|taken| path.starts_with(taken) || real.starts_with(taken))
             && !real_home.starts_with(&real)
             && !REPLACED.iter().any(|place| real.starts_with(place))
-            && !is_near_secret(&real_home, &real)
+            && !is_near(&stores, &real)
     };
     rows.filter(usable).collect()
 }
 
-/// Whether a path is a secret store, contains one or lies in one. A toolchain may be a link, and so may a store.
-fn is_near_secret(home: &Path, real: &Path) -> bool {
-    let near = |store: &Path| real.starts_with(store) || store.starts_with(real);
-    SECRET_STORES.rows().any(|row| {
-        let store = home.join(row.path);
-        near(&store) || store.canonicalize().is_ok_and(|store| near(&store))
-    })
+/// Secret stores by all their names: a toolchain may be a link, and so may a store.
+fn secret_stores(home: &Path) -> Vec<PathBuf> {
+    let names = |store: PathBuf| {
+        let real = store.symlink_metadata().and_then(|_| store.canonicalize()).ok().filter(|real| *real != store);
+        [Some(store), real].into_iter().flatten()
+    };
+    SECRET_STORES.rows().flat_map(|row| names(home.join(row.path))).collect()
+}
+
+/// Whether a path is one of the stores, contains one or lies in one.
+fn is_near(stores: &[PathBuf], real: &Path) -> bool {
+    stores.iter().any(|store| real.starts_with(store) || store.starts_with(real))
 }
 
 /// Absolute and without `..`, so that what it lies in can be told by its letters.
@@ -114,7 +121,7 @@ mod tests {
     fn no_toolchain_is_contains_or_lies_in_a_secret_store() {
         for (path, _) in table::rows(TOOLCHAINS) {
             let home = Path::new("/nowhere/at/all");
-            assert!(!is_near_secret(home, &home.join(path)), "{path}");
+            assert!(!is_near(&secret_stores(home), &home.join(path)), "{path}");
             assert!(!path.starts_with('/') && !path.ends_with('/') && !path.contains("//"), "{path}");
         }
     }

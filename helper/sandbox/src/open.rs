@@ -84,28 +84,26 @@ fn place(fd: BorrowedFd<'_>, path: &CStr) -> Result<Place, Errno> {
 /// The places of secret stores that must not be shown, and of everything above them.
 #[derive(Debug)]
 pub struct Secrets {
-    stores: Vec<(Place, PathBuf)>,
-    above: Vec<(Place, PathBuf)>,
+    stores: Vec<(Option<Place>, PathBuf)>,
+    above: Vec<(Option<Place>, PathBuf)>,
 }
 
 impl Secrets {
     /// Looks at the stores (absolute paths) with the rights of this process. One that is missing is not there.
     pub fn look(stores: impl Iterator<Item = PathBuf>) -> Self {
         let mut found = Self { stores: Vec::new(), above: Vec::new() };
-        let known = |list: &[(Place, PathBuf)], path: &Path| list.iter().any(|(_, p)| p.as_os_str() == path);
+        let known = |list: &[(_, PathBuf)], path: &Path| list.iter().any(|(_, p)| p.as_os_str() == path);
         let at = |path: &Path| open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok();
         for store in stores {
             let here = at(&store);
             // A store may be a link (into a repository of dotfiles): what contains its target contains it too.
             let real = here.and_then(|_| store.canonicalize().ok()).unwrap_or_default();
             for parent in store.ancestors().skip(1).chain(real.ancestors().skip(1)) {
-                if !known(&found.above, parent)
-                    && let Some(at) = at(parent)
-                {
-                    found.above.push((at, parent.into()));
+                if !known(&found.above, parent) {
+                    found.above.push((at(parent), parent.into()));
                 }
             }
-            found.stores.extend(here.map(|at| (at, store)));
+            found.stores.push((here, store));
         }
         found
     }
@@ -113,7 +111,7 @@ impl Secrets {
     /// The store, if what `fd` shows is one, contains one or lies inside one, by whatever path or mount it was reached.
     /// An ancestor that cannot be looked at is an error: nobody can say then.
     pub fn shown_by(&self, fd: BorrowedFd<'_>) -> Result<Option<&Path>, Errno> {
-        let find = |list: &'_ [(Place, PathBuf)], at| list.iter().position(|(p, _)| *p == at);
+        let find = |list: &'_ [(_, PathBuf)], at| list.iter().position(|(p, _)| *p == Some(at));
         let mut at = place(fd, c"")?;
         if let Some(n) = find(&self.above, at) {
             return Ok(self.above.get(n).map(|(_, path)| path.as_path()));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use agent_aws_plan::tables::SECRET_STORES;
 use agent_aws_plan::{Access, Intent, Kind, Opener, Origin, Plan, Source, SourceId, What};
 use agent_aws_policy::Network;
-use agent_aws_protocol::{Channel, ChannelError, FailureCode, Refusal};
+use agent_aws_protocol::{Channel, ChannelError, FailureCode, MAX_DESCRIPTORS, Refusal};
 use agent_aws_sandbox as linux;
 use agent_aws_sandbox::{Builder, Failure, Group, Ids, KernelFacts, Listeners, Namespaces, Opened};
 use nix::sched::{CloneFlags, unshare};
@@ -40,13 +40,11 @@ pub(crate) struct Sandbox {
     pub(crate) listeners: Listeners,
 }
 
-/// What a child says of one source.
+/// What a child says of sources.
 #[derive(Debug, Serialize, Deserialize)]
 enum Found {
-    Here {
-        writable: bool,
-    },
-    Missing,
+    /// Of the next ones: whether the caller may write there, or that nothing is. What is there comes along.
+    Next(Vec<Option<bool>>),
     Failed(String),
     /// That was all.
     Done,
@@ -228,11 +226,11 @@ fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {
     loop {
         let said = child.channel.receive::<Found>(Some(OPENING)).map_err(|e| broken("opening your files", e))?;
         match said.message {
-            Found::Here { writable } if opened.len() < plan.sources.len() => {
-                opened.push(Opened { descriptor: said.descriptors.into_iter().next(), writable });
-            }
-            Found::Missing if opened.len() < plan.sources.len() => {
-                opened.push(Opened { descriptor: None, writable: false });
+            Found::Next(states) if opened.len() + states.len() <= plan.sources.len() => {
+                let mut here = said.descriptors.into_iter();
+                let found =
+                    |w: Option<bool>| Opened { descriptor: w.and_then(|_| here.next()), writable: w == Some(true) };
+                opened.extend(states.into_iter().map(found));
             }
             Found::Done => return Ok(opened),
             Found::Failed(text) => return Err(refuse(FailureCode::BadRequest, text)),
@@ -267,11 +265,10 @@ fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
     let fail = |e| Failure::plain("opening your files", e);
     let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
     show_no_secret(plan, &opened)?;
-    for found in &opened {
-        match &found.descriptor {
-            Some(fd) => channel.send_with(&Found::Here { writable: found.writable }, &[fd.as_fd()]).map_err(fail)?,
-            None => channel.send(&Found::Missing).map_err(fail)?,
-        }
+    for some in opened.chunks(MAX_DESCRIPTORS) {
+        let states = some.iter().map(|found| found.descriptor.as_ref().map(|_| found.writable)).collect();
+        let here: Vec<_> = some.iter().filter_map(|found| found.descriptor.as_ref().map(AsFd::as_fd)).collect();
+        channel.send_with(&Found::Next(states), &here).map_err(fail)?;
     }
     channel.send(&Found::Done).map_err(fail)
 }
