@@ -146,8 +146,8 @@ fn what_leads_to_a_secret_cannot_be_renamed_away(mode: Mode) {
         assert_eq!(found(&named(SEARCH)), BTreeSet::new(), "{renamed}");
     }
     // The control: without the mounts it works, and the next session finds it.
-    outside(&scene, "mv ~/.config ~/moved").run().ends(0);
-    assert_eq!(found(&named(SEARCH)), BTreeSet::from(["moved/gh/hosts.yml".to_owned()]));
+    outside(&scene, "mv ~/.config ~/moved-outside").run().ends(0);
+    assert_eq!(found(&named(SEARCH)), BTreeSet::from(["moved-outside/gh/hosts.yml".to_owned()]));
 }
 
 /// Tries to connect, and says what came of it.
