@@ -12,6 +12,10 @@ use serde_json::json;
 const PREFIX: &str = ".npm-global";
 /// The key that the model knows the caller by.
 pub(crate) const KEY: &str = "sk-test-0123456789-abcdefghijklmnopq";
+/// In the caller's own instructions for the agent.
+pub(crate) const INSTRUCTION: &str = "answer-in-rhymes-if-you-can";
+/// In the project: made by a hook in the caller's own settings.
+const HOOKED: &str = "hooked";
 /// In the caller's own `~/.bashrc`.
 const OWN_LINE: &str = "# of the caller's own\n";
 
@@ -62,6 +66,10 @@ impl Bed {
         let deps = machine.deps().expect("agents are there, or the test is skipped").join("agents");
         root(&["mount", "--bind", &deps.display().to_string(), &prefix.display().to_string()]);
         machine.file(&alice, &alice.home.join(".bashrc"), 0o644, OWN_LINE);
+        let hooked = machine.project(&alice).join(HOOKED);
+        for (below, text) in agent.settings(&hooked) {
+            machine.file(&alice, &alice.home.join(below), 0o644, text);
+        }
         // Codex works in git repositories only, unless it is told otherwise.
         machine.call("alice", "/usr/bin/git").args(&["init", "--quiet"]).run().ends(0);
         let file = machine.project(&alice).join("notes.txt");
@@ -99,6 +107,16 @@ impl Bed {
         let at = DEEDS.iter().position(|known| *known == deed).expect("one of them");
         let result = results.get(at).unwrap_or_else(|| panic!("no result of {deed:?}: {results:#?}"));
         result.text.clone()
+    }
+
+    /// Whether the model was told of the caller's instructions.
+    pub(crate) fn told_instructions(&self) -> bool {
+        self.model.requests().iter().any(|request| request.body.to_string().contains(INSTRUCTION))
+    }
+
+    /// Whether a hook of the caller's settings ran.
+    pub(crate) fn hooked(&self) -> bool {
+        self.file.with_file_name(HOOKED).exists()
     }
 
     /// The shell profile of the caller on the host.
@@ -180,6 +198,23 @@ impl Agent {
                 ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1".into()),
             ],
             Self::Codex => vec![("CODEX_API_KEY", KEY.into())],
+        }
+    }
+
+    /// What a developer has in the home: instructions, which an agent should have inside too, and a hook, which it should
+    /// not.
+    fn settings(self, hooked: &Path) -> Vec<(&'static str, String)> {
+        let command = format!("touch {}", hooked.display());
+        match self {
+            Self::Claude => {
+                let hook = json!([{ "hooks": [{ "type": "command", "command": command }] }]);
+                let settings = json!({ "hooks": { "SessionStart": hook, "UserPromptSubmit": hook } });
+                vec![(".claude/CLAUDE.md", INSTRUCTION.into()), (".claude/settings.json", settings.to_string())]
+            }
+            Self::Codex => {
+                let settings = format!("notify = [\"/bin/sh\", \"-c\", {}]\n", json!(command));
+                vec![(".codex/AGENTS.md", INSTRUCTION.into()), (".codex/config.toml", settings)]
+            }
         }
     }
 
