@@ -22,8 +22,10 @@ pub(crate) fn forbid_dangerous() -> Result<(), Cause> {
 /// Allows what minting from a file and serving need; everything else does not exist.
 pub(crate) fn allow_only_needed() -> Result<(), Cause> {
     let calls = allowed::CALLS.iter().map(|&(call, _)| call).chain([libc::SYS_clone]);
-    install(&by_number(calls.map(|call| (call, ALLOW)), NOT_THERE).ok_or_else(no_number)?)?;
-    install(&threads_only().map_err(|e| failed(&e))?)
+    let needed = by_number(calls.map(|call| (call, ALLOW)), NOT_THERE).ok_or_else(no_number)?;
+    // The list admits no further filter, so it comes last.
+    install(&threads_only().map_err(|e| failed(&e))?)?;
+    install(&needed)
 }
 
 /// clone with CLONE_THREAD. clone3 hides its flags in memory and does not exist, whereupon glibc uses clone.
