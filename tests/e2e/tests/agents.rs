@@ -9,7 +9,7 @@ mod agent;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_aws_harness::{Case, Mode, Setup, Stage, case, suite};
+use agent_aws_harness::{Case, Mode, Stage, case, suite};
 
 use agent::{Agent, Bed, Deed, KEY};
 
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn works(mode: Mode, agent: Agent) {
-    let bed = Bed::new(mode, agent, &Setup::default());
+    let bed = Bed::new(mode, agent);
     let said = bed.inside(&[], &agent.unattended(&bed.model.url())).run_within(PATIENCE).ends(0);
     bed.assert_worked_and_no_more(&said.to_string());
     assert!(bed.told_instructions() && !bed.hooked(), "the caller's instructions and no hook\n{said}");
@@ -47,7 +47,7 @@ fn works(mode: Mode, agent: Agent) {
 
 /// The same without a preset: the agent asks, or cannot, and does nothing.
 fn does_nothing_without_its_preset(mode: Mode, agent: Agent) {
-    let bed = Bed::new(mode, agent, &Setup::default());
+    let bed = Bed::new(mode, agent);
     let mut options = vec!["--preset", "none"];
     options.extend(agent.variables("").iter().flat_map(|(name, _)| ["--env", name]));
     let said = bed.inside(&options, &agent.unattended(&bed.model.url())).run_within(PATIENCE);
@@ -73,7 +73,7 @@ fn codex_works_as_the_identity_and_reaches_nothing_of_the_caller(mode: Mode) {
 }
 
 fn does_everything(mode: Mode, agent: Agent) {
-    let bed = Bed::new(mode, agent, &Setup::default());
+    let bed = Bed::new(mode, agent);
     let said = bed.outside(&agent.unattended(&bed.model.url())).run_within(PATIENCE).ends(0);
     bed.assert_did_everything(&said.to_string());
     assert!(bed.told_instructions() && bed.hooked(), "the caller's instructions and hook\n{said}");

@@ -31,6 +31,8 @@ pub(crate) enum Agent {
 pub(crate) enum Deed {
     /// Asks AWS who it is, with the AWS CLI in its own shell.
     Identify,
+    /// Gets the session's credentials, with the AWS CLI in its own shell.
+    Fetch,
     /// Reads a file of the project's with its own tool for that, as it must before it edits.
     Look,
     /// Edits that file with its own tool for that.
@@ -48,6 +50,7 @@ pub(crate) struct Bed {
     pub(crate) scene: Scene,
     pub(crate) agent: Agent,
     pub(crate) model: ModelServer,
+    deeds: &'static [Deed],
     pub(crate) file: PathBuf,
     home: PathBuf,
 }
@@ -58,7 +61,12 @@ pub(crate) fn installed(deps: &Path) -> bool {
 }
 
 impl Bed {
-    pub(crate) fn new(mode: Mode, agent: Agent, setup: &Setup) -> Self {
+    pub(crate) fn new(mode: Mode, agent: Agent) -> Self {
+        Self::with(mode, agent, &Setup::default(), &DEEDS)
+    }
+
+    /// One with another policy and other deeds.
+    pub(crate) fn with(mode: Mode, agent: Agent, setup: &Setup, deeds: &'static [Deed]) -> Self {
         let scene = Scene::with(mode, setup);
         let (machine, alice) = (&scene.machine, scene.machine.user("alice"));
         let prefix = alice.home.join(PREFIX);
@@ -74,9 +82,9 @@ impl Bed {
         machine.call("alice", "/usr/bin/git").args(&["init", "--quiet"]).run().ends(0);
         let file = machine.project(&alice).join("notes.txt");
         machine.file(&alice, &file, 0o644, "written by a person\n");
-        let script = Script(DEEDS.iter().map(|deed| agent.turn(*deed, &scene, &file)).collect());
+        let script = Script(deeds.iter().map(|deed| agent.turn(*deed, &scene, &file)).collect());
         let model = ModelServer::start(script).expect("the model");
-        Self { home: alice.home, scene, agent, model, file }
+        Self { home: alice.home, scene, agent, model, deeds, file }
     }
 
     /// The agent in the sandbox, with nothing said that a preset could say.
@@ -104,7 +112,7 @@ impl Bed {
     #[track_caller]
     pub(crate) fn result(&self, deed: Deed) -> String {
         let results = self.model.results();
-        let at = DEEDS.iter().position(|known| *known == deed).expect("one of them");
+        let at = self.deeds.iter().position(|known| *known == deed).expect("one of them");
         let result = results.get(at).unwrap_or_else(|| panic!("no result of {deed:?}: {results:#?}"));
         result.text.clone()
     }
@@ -235,6 +243,7 @@ impl Agent {
                 let url = scene.sts.url();
                 self.shell(&format!("aws sts get-caller-identity --query Arn --output text --endpoint-url {url}"))
             }
+            (Deed::Fetch, _) => self.shell("aws configure export-credentials --format process"),
             (Deed::Look, Self::Claude) => Turn::call("Read", json!({ "file_path": file })),
             (Deed::Edit, Self::Claude) => Turn::call(
                 "Edit",
