@@ -31,8 +31,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use agent_aws_protocol::Exit;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, getpgrp, test_kill_process_group};
-use rustix::termios::{OptionalActions, QueueSelector, Termios};
-use rustix::termios::{tcflush, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
+use rustix::termios::{Action, OptionalActions, QueueSelector, Termios};
+use rustix::termios::{ioctl_tiocnxcl, tcflow, tcflush, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
 /// Which process group has the foreground.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +151,10 @@ impl Terminal {
 
     fn set_modes(&self, modes: Option<&Termios>) {
         if let (Some(tty), Some(modes)) = (&self.device, modes) {
+            // What no mode says: output stopped by tcflow(3), which Ctrl-Q does not undo, and a terminal that nobody
+            // else may open.
+            let _ = tcflow(tty, Action::OOn);
+            let _ = ioctl_tiocnxcl(tty);
             let _ = tcsetattr(tty, OptionalActions::Drain, modes);
         }
     }

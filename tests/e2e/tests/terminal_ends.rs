@@ -16,6 +16,7 @@ const CASES: &[Case] = &[
     case!(a_signal_to_agent_aws_is_for_the_agent),
     case!(kill_0_inside_stays_inside),
     case!(nothing_inside_can_type_into_the_shell),
+    case!(a_terminal_that_the_agent_froze_works_again),
     case!(closing_the_terminal_ends_everything),
     case!(a_stopped_run_ends_when_its_shell_is_killed),
     case!(under_nohup_a_run_outlives_the_terminal),
@@ -194,6 +195,24 @@ fn nothing_inside_can_type_into_the_shell(mode: Mode) {
         let injected = shell.path("injected");
         shell.until("a shell that executes it", |_| injected.exists().then_some(()));
     });
+}
+
+/// Output stopped and the terminal locked, by calls that no mode shows.
+fn a_terminal_that_the_agent_froze_works_again(mode: Mode) {
+    let freeze = "import fcntl, termios\ntermios.tcflow(0, termios.TCOOFF); fcntl.ioctl(0, termios.TIOCEXCL)\n";
+    let thaw = "import fcntl, termios\ntermios.tcflow(0, termios.TCOON); fcntl.ioctl(0, termios.TIOCNXCL)\n";
+    let script = "$A python3 ./freeze.py\n(: < /dev/tty) 2> /dev/null; locked=$?\n\
+                  timeout --foreground 2 sh -c 'echo through'; echo $locked $? > found\npython3 ./thaw.py\n";
+    for (under, found) in [(Under::Nothing, "1 124\n"), (Under::AgentAws, "0 0\n")] {
+        on_a_terminal(mode, under, |shell| {
+            shell.file("freeze.py", freeze);
+            shell.file("thaw.py", thaw);
+            shell.file("script", script);
+            shell.start("bash ./script");
+            shell.prompt(0, 0);
+            assert_eq!(shell.read("found"), found, "{under:?}");
+        });
+    }
 }
 
 fn closing_the_terminal_ends_everything(mode: Mode) {
