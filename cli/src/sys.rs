@@ -61,6 +61,15 @@ pub(crate) fn end_as(exit: Exit) -> ! {
     std::process::exit(128 + signal)
 }
 
+/// Whether the kernel (and no filter around us) has this system call. For calls only that refuse a size, flags and a
+/// pointer that are all ones: nothing is done.
+pub(crate) fn has_call(number: libc::c_long) -> bool {
+    const ALL: libc::c_long = -1;
+    // SAFETY: no valid pointer is passed, so nothing can be written; whoever calls this names a call that refuses these.
+    let answer = unsafe { libc::syscall(number, ALL, 0 as libc::c_long, ALL, 0 as libc::c_long, ALL) };
+    answer != -1 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
+}
+
 /// The Landlock ABI of this kernel, if it has Landlock enabled (landlock_create_ruleset(2)).
 pub(crate) fn landlock_abi() -> Option<i64> {
     const VERSION: libc::c_uint = 1;

@@ -90,6 +90,14 @@ fn files() -> Result<Vec<PathBuf>, Failure> {
     Ok(more)
 }
 
+/// What is installed, where the caller can read it and it has no error.
+pub(super) fn installed() -> Option<Policy> {
+    let named = |path: PathBuf| Some((path.display().to_string(), read(&path).ok()?));
+    let read_files: Vec<_> = files().ok()?.into_iter().map(named).collect::<Option<_>>()?;
+    let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
+    Policy::parse(&files).ok()
+}
+
 /// All of it, for root.
 fn show() -> Result<(), Failure> {
     for path in files()? {

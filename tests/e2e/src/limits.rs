@@ -34,6 +34,17 @@ pub fn got(said: &str) -> (u64, &str) {
     (number.parse().unwrap_or_else(|e| panic!("{said:?}: {e}")), error)
 }
 
+/// A row of `doctor`: its grade, what is asked, and what is given.
+#[track_caller]
+pub fn doctor(scene: &Scene, what: &str) -> [String; 3] {
+    let said = scene.machine.agent_aws("alice", &["doctor", "--json"]).run().stdout;
+    let rows: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"));
+    let row = rows.as_array().and_then(|rows| rows.iter().find(|row| row["what"] == what));
+    let row = row.unwrap_or_else(|| panic!("no row {what}: {said}"));
+    assert_eq!(row["fix"].is_null(), row["grade"] == "ok", "{row}");
+    ["grade", "asked", "given"].map(|cell| row[cell].as_str().unwrap_or_default().to_owned())
+}
+
 /// Where cgroup v2 is mounted, and whether it has `controller`.
 pub fn unified(controller: &str) -> Option<PathBuf> {
     let has = |root: &&Path| {

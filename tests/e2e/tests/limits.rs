@@ -4,9 +4,9 @@
 
 use std::process::ExitCode;
 
-use agent_aws_e2e::limits::{glutton, got, groups, scene, small, unified};
+use agent_aws_e2e::limits::{doctor, glutton, got, groups, scene, small, unified};
 use agent_aws_e2e::session::Running;
-use agent_aws_harness::{Case, Mode, SOON, Scene, case, suite, within};
+use agent_aws_harness::{Case, Mode, SOON, Scene, Setup, case, suite, within};
 
 const CASES: &[Case] = &[
     case!(a_fork_bomb_ends_in_eagain_and_others_of_the_caller_go_on).unprivileged().private(),
@@ -18,6 +18,7 @@ const CASES: &[Case] = &[
     case!(what_cannot_be_counted_is_refused_by_name).setuid().private(),
     case!(what_cannot_be_counted_and_is_not_asked_for_is_done_without).setuid(),
     case!(memory_is_refused_without_the_setuid_bit).unprivileged().private(),
+    case!(doctor_says_which_limit_cannot_be_had_and_for_whom).private(),
 ];
 
 fn main() -> ExitCode {
@@ -132,4 +133,20 @@ fn what_cannot_be_counted_and_is_not_asked_for_is_done_without(mode: Mode) {
 fn memory_is_refused_without_the_setuid_bit(mode: Mode) {
     let scene = scene(mode, "memory = \"64MiB\"");
     small(&scene, &["true"]).run().refused("only the setuid helper can limit it");
+}
+
+fn doctor_says_which_limit_cannot_be_had_and_for_whom(mode: Mode) {
+    let has = |controller| unified(controller).is_some();
+    let grade = |fine: bool, otherwise: &'static str| if fine { "ok" } else { otherwise };
+    let asking = scene(mode, "pids = 48\nmemory = \"64MiB\"");
+    let setuid = mode == Mode::Setuid;
+    let [pids, asked, _] = doctor(&asking, "limit pids");
+    assert_eq!((pids.as_str(), asked.as_str()), (grade(!setuid || has("pids"), "fail"), "sandbox small"));
+    let [memory, asked, _] = doctor(&asking, "limit memory");
+    assert_eq!((memory.as_str(), asked.as_str()), (grade(setuid && has("memory"), "fail"), "sandbox small"));
+    // The control: a policy that asks for neither.
+    asking.machine.policy(&asking.policy(&Setup::default()));
+    let [pids, asked, _] = doctor(&asking, "limit pids");
+    assert!(pids == grade(!setuid || has("pids"), "warn") && asked.starts_with("8192"), "{pids} {asked}");
+    assert_eq!(doctor(&asking, "limit memory")[0], "ok");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_aws_e2e::limits::{glutton, got, groups, scene, small};
+use agent_aws_e2e::limits::{doctor, glutton, got, groups, scene, small};
 use agent_aws_e2e::session::{AT_ONCE, Running, all_is_gone};
 use agent_aws_harness::{Case, Mode, SOON, Scene, Setup, case, suite, within};
 use nix::sys::signal::{Signal, kill};
@@ -255,10 +255,14 @@ fn with_control_groups_and_no_user_namespaces_the_setuid_bit_is_enough(mode: Mod
         let former = fs::read_to_string(&file).unwrap();
         write(&file, "0");
         let output = call.run();
+        let row = doctor(&scene, "user namespaces");
         write(&file, former.trim());
         match mode {
-            Mode::Setuid => assert_eq!(output.says(), "ran"),
-            Mode::Unprivileged => drop(output.refused(&format!("{} is 0", setting.replace('/', ".")))),
+            Mode::Setuid => assert_eq!((output.says().as_str(), row[0].as_str()), ("ran", "warn")),
+            Mode::Unprivileged => {
+                output.refused(&format!("{} is 0", setting.replace('/', ".")));
+                assert_eq!(row[0], "fail");
+            }
         }
         assert_eq!(call.run().says(), "ran", "the control");
     }
@@ -273,6 +277,7 @@ fn without_landlock_a_run_is_refused_by_its_name(mode: Mode) {
     let scene = Scene::new(mode);
     let output = scene.run(&["--no-wait"], &["echo", "ran"]).run().refused("Landlock: this kernel has none");
     assert_eq!(output.stdout, "");
+    assert_eq!(doctor(&scene, "Landlock"), ["fail", "sandbox standard", "not enabled"]);
 }
 
 fn without_landlock_a_run_goes_on_where_policy_waives_it(mode: Mode) {
@@ -288,6 +293,8 @@ fn on_an_old_kernel_network_none_works(mode: Mode) {
 fn on_an_old_kernel_network_shared_is_refused_by_the_name_of_what_it_lacks(mode: Mode) {
     let scene = Scene::new(mode);
     scene.run(&["--no-wait"], &["echo", "ran"]).run().refused("Landlock scopes (Linux 6.12)");
+    assert_eq!(doctor(&scene, "Landlock scopes"), ["fail", "sandbox standard", "ABI 2"]);
+    assert_eq!(doctor(&scene, "Landlock")[0], "ok");
 }
 
 fn on_an_old_kernel_network_shared_works_where_policy_waives_scopes(mode: Mode) {

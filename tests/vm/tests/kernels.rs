@@ -46,7 +46,8 @@ fn main() -> ExitCode {
     let (sender, lines) = mpsc::channel();
     // The name of a boot as argument leaves the others out.
     let wanted = std::env::args().nth(1);
-    let boots: Vec<&'static Boot> = BOOTS.iter().filter(|boot| wanted.as_ref().is_none_or(|w| w == boot.name)).collect();
+    let boots: Vec<&'static Boot> =
+        BOOTS.iter().filter(|boot| wanted.as_ref().is_none_or(|w| w == boot.name)).collect();
     let threads: Vec<_> = boots
         .iter()
         .map(|&boot| {
