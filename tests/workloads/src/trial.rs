@@ -15,7 +15,7 @@ use crate::server::Server;
 use crate::table::Row;
 
 /// No program of a row takes longer.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(120);
 /// The policy of a world is the one that is shipped.
 const POLICY: &str = "/etc/agent-aws/policy.toml";
 /// In it, the line of the sandbox that a key is put beside.
@@ -107,9 +107,6 @@ impl Trial {
         for (name, value) in &self.known {
             let _ = writeln!(text, "export {name}='{value}'");
         }
-        if self.row.has_rust() {
-            text.push_str("export PATH=\"$HOME/.cargo/bin:$PATH\"\n");
-        }
         text + script
     }
 
@@ -124,31 +121,33 @@ impl Trial {
     fn outside(&self) -> Result {
         self.begin();
         let call = self.scene.machine.call("alice", "/bin/bash").args(&["-c", &self.text(self.script.run())]);
-        let call = call
+        let call = self
+            .as_developer(call)
             .env("AWS_CONFIG_FILE", self.scene.aws("config"))
             .env("AWS_SHARED_CREDENTIALS_FILE", self.scene.aws("credentials"))
             .env("AWS_PROFILE", "base")
             .env("AWS_DEFAULT_REGION", "eu-west-1");
-        self.ended(&call).0
+        self.ended(call).0
     }
 
     /// With the notices of `agent-aws` itself.
     fn inside(&self, policy: &str) -> (Result, String) {
         self.begin();
         self.scene.machine.policy(policy);
-        let home = self.scene.machine.user("alice").home;
-        let toolchain = [
-            "--ro".to_owned(),
-            home.join(".cargo/bin").display().to_string(),
-            "--ro".to_owned(),
-            home.join(".rustup").display().to_string(),
-        ];
         let call = self.scene.agent_aws(&["run", "--profile", "dev"]);
-        let call = if self.row.has_rust() { call.args(&toolchain) } else { call };
-        self.ended(&call.args(&["--", "/bin/bash", "-c", &self.text(self.script.run())]))
+        self.ended(self.as_developer(call).args(&["--", "/bin/bash", "-c", &self.text(self.script.run())]))
     }
 
-    fn ended(&self, call: &Call) -> (Result, String) {
+    /// Toolchains of a home are found by the PATH of the caller's shell.
+    fn as_developer(&self, call: Call) -> Call {
+        let home = self.scene.machine.user("alice").home;
+        match self.row.has_rust() {
+            true => call.env("PATH", format!("{}/.cargo/bin:/usr/local/bin:/usr/bin:/bin", home.display())),
+            false => call,
+        }
+    }
+
+    fn ended(&self, call: Call) -> (Result, String) {
         let output: Output = call.run_within(LIMIT);
         (Result { status: output.code(), text: self.alike(&output.stdout) }, output.stderr)
     }
