@@ -115,13 +115,14 @@ struct Prepared {
 fn prepare(entered: &Entered, plan: &Plan, facts: KernelFacts) -> Result<Prepared, Refusal> {
     let opened = open_all(entered, plan)?;
     let mut kinds = Vec::new();
-    let mut trees = Vec::new();
+    let (mut trees, mut places) = (Vec::new(), Vec::new());
     for (index, (source, found)) in plan.sources.iter().zip(opened).enumerate() {
         let kind = match &found.descriptor {
             Some(fd) => linux::kind_of(fd.as_fd()).map_err(|e| unusable(source, &e))?,
             None => Kind::Missing,
         };
-        check(plan, SourceId(index), &found, &kind)?;
+        places.push(check(plan, SourceId(index), &found, &kind)?);
+        in_its_tree(plan, index, &places, &kinds)?;
         let shown = |i: &Intent| matches!(i.what, What::Bind(s) | What::Device(s) if s.0 == index);
         // What is only masked gets no mount: to put one away unused takes the kernel longer than all the others.
         // A link of the caller's is a row of a project, and mounted as such; one of the system is made anew.
@@ -141,20 +142,39 @@ fn unusable(source: &Source, failure: &Failure) -> Refusal {
     refuse(FailureCode::BadRequest, format_args!("`{}`: {failure}", source.path.display().to_string().escape_debug()))
 }
 
-/// What was opened must be what policy allows: the kernel says where it really is.
-fn check(plan: &Plan, id: SourceId, found: &Opened, kind: &Kind) -> Result<(), Refusal> {
-    let Some(source) = plan.sources.get(id.0) else {
+/// A row of a project must lie in the tree that was opened: whoever exchanges the project for a link meanwhile would
+/// have rows of another place shown. What lies behind a link is not mounted.
+fn in_its_tree(plan: &Plan, index: usize, places: &[PathBuf], kinds: &[Kind]) -> Result<(), Refusal> {
+    let here = |i: &&Intent| matches!(i.what, What::Bind(s) if s.0 == index);
+    let row = plan.intents.iter().find(here).filter(|i| i.origin == Origin::Table("project".into()));
+    let (Some(row), Some(real)) = (row, places.last().filter(|real| !real.as_os_str().is_empty())) else {
         return Ok(());
+    };
+    let before = plan.sources.iter().zip(places).zip(kinds).filter(|(_, kind)| **kind != Kind::Missing);
+    let around = before.filter_map(|((s, place), kind)| Some((row.path.strip_prefix(&s.path).ok()?, place, kind)));
+    match around.min_by_key(|(below, ..)| below.components().count()) {
+        Some((below, place, kind)) if !matches!(kind, Kind::Link(_)) && place.join(below) != *real => {
+            let text = format!("`{}` was moved while it was opened", row.path.display().to_string().escape_debug());
+            Err(refuse(FailureCode::BadRequest, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was opened must be what policy allows: the kernel says where it really is, if that matters.
+fn check(plan: &Plan, id: SourceId, found: &Opened, kind: &Kind) -> Result<PathBuf, Refusal> {
+    let Some(source) = plan.sources.get(id.0) else {
+        return Ok(PathBuf::new());
     };
     let shown = || source.path.display().to_string().escape_debug().to_string();
     let Some(fd) = &found.descriptor else {
         return match source.required && source.opener == Opener::Caller {
             true => Err(refuse(FailureCode::BadRequest, format_args!("`{}` does not exist", shown()))),
-            false => Ok(()),
+            false => Ok(PathBuf::new()),
         };
     };
     if source.opener != Opener::Caller {
-        return Ok(());
+        return Ok(PathBuf::new());
     }
     let real = linux::real_path(fd.as_fd()).map_err(kernel)?;
     plan.check_real(id, &real).map_err(unplannable)?;
@@ -167,7 +187,7 @@ fn check(plan: &Plan, id: SourceId, found: &Opened, kind: &Kind) -> Result<(), R
             let text = format!("you cannot write to `{}`", shown());
             Err(advise(FailureCode::BadRequest, text, "choose another project with --project DIR, or use --ro"))
         }
-        _ => Ok(()),
+        _ => Ok(real),
     }
 }
 
