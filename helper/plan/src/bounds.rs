@@ -34,9 +34,7 @@ impl fmt::Display for PlanError {
         match self {
             Self::NotPlain(what, p) => write!(f, "{what} `{}` is no absolute path without `.` and `..`", show(p)),
             Self::Never(what, p, why) => write!(f, "{what} `{}` is refused: {why}", show(p)),
-            Self::Home(what, p) => {
-                write!(f, "{what} `{}` is a home directory or contains one: choose a directory inside it", show(p))
-            }
+            Self::Home(what, p) => write!(f, "{what} `{}` is or has a home directory: choose one inside it", show(p)),
             Self::Secret(what, p, store) => {
                 write!(f, "{what} `{}` is, contains or lies inside the secret store `{}`", show(p), show(store))
             }
@@ -45,9 +43,7 @@ impl fmt::Display for PlanError {
             }
             Self::Twice(p) => write!(f, "`{}` is asked for twice", show(p)),
             Self::Lift(row, why) => write!(f, "--lift {}: {why}", row.escape_debug()),
-            Self::HomeName(name) => {
-                write!(f, "--home {}: a name has 1 to 64 letters, digits, `.`, `_` or `-`", name.escape_debug())
-            }
+            Self::HomeName(name) => write!(f, "--home {}: 1 to 64 letters, digits, `.`, `_`, `-`", name.escape_debug()),
         }
     }
 }

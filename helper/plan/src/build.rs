@@ -138,10 +138,8 @@ impl Plan {
                 continue;
             }
             // Renamed away, a secret would be found by the next session, under a name that no table has.
-            let ways = path
-                .ancestors()
-                .skip(1)
-                .take_while(|above| self.grant.home == Home::Real && *above != self.caller.home);
+            let writable = self.grant.home == Home::Real;
+            let ways = path.ancestors().skip(1).take_while(|above| writable && *above != self.caller.home);
             for above in ways.map(Path::to_path_buf).collect::<Vec<_>>() {
                 if self.intents.iter().all(|i| i.path != above) {
                     self.add(above, What::Bind, Access::Write, "pinned, so that it cannot be renamed away");
@@ -346,11 +344,8 @@ impl Draft {
     }
 
     fn optional(&mut self, path: &Path) -> SourceId {
-        let id = self.source(path.into(), Opener::Caller, false);
-        if let Some(source) = self.sources.get_mut(id.0) {
-            source.keep_link = true;
-        }
-        id
+        self.sources.push(Source { path: path.into(), opener: Opener::Caller, required: false, keep_link: true });
+        SourceId(self.sources.len() - 1)
     }
 
     /// What is mounted below the agent's home needs something to be mounted on there.

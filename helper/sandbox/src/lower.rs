@@ -40,10 +40,7 @@ pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered
         Network::None => true,
         Network::Shared => false,
         Network::Filtered => {
-            return Err(Failure::plain(
-                "network `filtered`",
-                "this version has no gateway yet: use `none` or `shared`",
-            ));
+            return Err(Failure::plain("network `filtered`", "no gateway yet: use `none` or `shared`"));
         }
     };
     let fence = fence(plan, found, facts)?;
