@@ -298,11 +298,11 @@ impl Draft {
                 Origin::Tool(what) => (what, true),
                 _ => (&"--ro".into(), false),
             };
-            check_readable(what, path, caller, grant)?;
-            if optional && self.once(path).is_err() {
+            let may = check_readable(what, path, caller, grant).and_then(|()| self.once(path));
+            if optional && may.is_err() {
                 continue;
             }
-            self.once(path)?;
+            may?;
             let id = self.source(path.clone(), Opener::Caller, !optional);
             self.intent(path, What::Bind(id), Access::Read, "asked for", origin.clone());
         }

@@ -12,6 +12,7 @@ use agent_aws_harness::{Call, Case, Mode, Scene, Setup, case, suite};
 const CASES: &[Case] = &[
     case!(what_an_agent_leaves_at_home_is_there_again).private(),
     case!(another_identity_or_sandbox_has_another_home).private(),
+    case!(identities_share_a_home_where_policy_says_so_and_only_there).private(),
     case!(homes_of_agents_are_not_seen_from_inside).private(),
     case!(a_planted_link_where_a_mount_point_is_needed_leads_nowhere).private(),
     case!(explain_names_every_mount_that_a_run_makes).private(),
@@ -80,6 +81,27 @@ fn another_identity_or_sandbox_has_another_home(mode: Mode) {
             "{identity} {sandbox}\n{output}"
         );
     }
+}
+
+fn identities_share_a_home_where_policy_says_so_and_only_there(mode: Mode) {
+    let scene = scene(mode);
+    let share = |share: bool| {
+        let text = format!(
+            "[sandbox.sharing]\nnetwork = \"shared\"\nrw-paths = [\"/\"]\nshare-homes = {share}\n\
+            [[allow]]\nusers = [\"*\"]\nidentities = [\"incident\", \"other\", \"own:*\"]\nsandbox = \"sharing\"\n"
+        );
+        scene.machine.root_file(Path::new("/etc/agent-aws/policy.d/sharing.toml"), 0o644, text);
+    };
+    share(false);
+    run(&scene, "usual", "sharing", "echo alone > ~/mine").run().ends(0);
+    assert_eq!(run(&scene, "other", "sharing", "cat ~/mine 2> /dev/null; true").run().says(), "");
+    share(true);
+    run(&scene, "usual", "sharing", "cat ~/mine 2> /dev/null; echo shared > ~/ours").run().ends(0);
+    assert_eq!(run(&scene, "other", "sharing", "cat ~/ours").run().says(), "shared");
+    let list = scene.agent_aws(&["home", "list"]).run().says();
+    assert!(list.lines().any(|row| row.contains("sharing") && row.contains("@shared")), "{list}");
+    // It is that sandbox's home, and no other's.
+    assert_eq!(run(&scene, "usual", "standard", "cat ~/ours 2> /dev/null; true").run().says(), "");
 }
 
 fn homes_of_agents_are_not_seen_from_inside(mode: Mode) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agent_aws_e2e::inside::{agents_home, inside, outside, root};
-use agent_aws_harness::{Case, Mode, Scene, case, suite};
+use agent_aws_harness::{Case, Mode, Scene, Setup, case, suite};
 
 const CASES: &[Case] = &[
     case!(git_identity_and_harmless_settings_come_in_and_nothing_else_does).private(),
@@ -17,6 +17,7 @@ const CASES: &[Case] = &[
     case!(a_git_in_the_project_is_not_what_is_asked).private(),
     case!(toolchains_are_there_read_only_and_tokens_beside_them_are_not).private(),
     case!(a_toolchain_that_leads_to_secrets_stays_outside).private(),
+    case!(a_toolchain_that_policy_hides_stays_outside).private(),
     case!(cargo_of_the_caller_builds_and_caches_in_the_agents_home).private().limit(180),
 ];
 
@@ -193,6 +194,20 @@ fn a_toolchain_that_leads_to_secrets_stays_outside(mode: Mode) {
     // The control: a link to something else comes in.
     outside(&scene, "mkdir -p opt/n; touch opt/n/there; rm ~/.nvm; ln -s ~/src/project/opt/n ~/.volta2; ln -s ~/elsewhere ~/.nvm; mkdir ~/elsewhere; touch ~/elsewhere/there").run().ends(0);
     assert_eq!(inside(&scene, &[], "ls ~/.nvm").run().says(), "there");
+}
+
+fn a_toolchain_that_policy_hides_stays_outside(mode: Mode) {
+    let policy = "[sandbox.hiding]\nnetwork = \"shared\"\nrw-paths = [\"/\"]\nhide = [\"~/.nvm\"]\n\
+        [[allow]]\nusers = [\"*\"]\nidentities = [\"incident\", \"own:*\"]\nsandbox = \"hiding\"\n";
+    let scene = Scene::with(mode, &Setup { policy: policy.into(), ..Setup::default() });
+    write(&scene, ".nvm/there", 0o644, "x");
+    write(&scene, ".pyenv/there", 0o644, "x");
+    let look = |sandbox: &str| {
+        inside(&scene, &["--sandbox", sandbox], "cd; ls .nvm/there .pyenv/there 2> /dev/null").run().stdout
+    };
+    assert_eq!(look("hiding"), ".pyenv/there\n");
+    // The control.
+    assert_eq!(look("standard"), ".nvm/there\n.pyenv/there\n");
 }
 
 /// The machine's own Rust, as Alice's.
