@@ -106,10 +106,16 @@ fn programs(wanted: &[Program<'_>]) -> Vec<String> {
         packages.push("python3-venv");
     }
     if !packages.is_empty() && shell::is_root() && shell::find("apt-get").is_some() {
+        let install = |packages: &[&str]| {
+            let words = ["install", "-y", "-qq", "--no-install-recommends"].iter().chain(packages);
+            apt(&words.copied().collect::<Vec<_>>())
+        };
         let say = |outcome: Outcome| outcome.unwrap_or_else(|why| println!("{why}"));
         say(apt(&["update", "-qq"]));
-        // One by one: one that is not to be had must not keep the others away.
-        packages.iter().for_each(|package| say(apt(&["install", "-y", "-qq", "--no-install-recommends", package])));
+        // One that is not to be had must not keep the others away.
+        if install(&packages).is_err() {
+            packages.iter().for_each(|package| say(install(&[package])));
+        }
     }
     absent().map(|(program, package, why)| format!("{program} ({package}): {why}")).collect()
 }
