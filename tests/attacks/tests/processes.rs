@@ -6,16 +6,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use agent_aws_attacks::promised;
 use agent_aws_e2e::inside::{inside, memory_over, outside};
+use agent_aws_e2e::session::{AT_ONCE, Running, START, State};
 use agent_aws_e2e::trace::{Tracer, calls, go_on, held};
-use agent_aws_harness::{Case, Mode, Scene, case, suite};
+use agent_aws_harness::{Case, Mode, Scene, case, suite, within};
 
 const CASES: &[Case] = &[
     case!(nobody_starts_anything_outside_for_an_agent).private(),
     case!(walls_are_put_up_before_there_is_a_second_thread).private(),
+    case!(an_agent_does_not_outlive_a_supervisor_without_more_than_the_power_to_kill).setuid(),
 ];
 
 fn main() -> ExitCode {
@@ -84,6 +86,40 @@ fn walls_are_put_up_before_there_is_a_second_thread(mode: Mode) {
     assert_eq!(control, (1, 1), "the control");
     assert!(ours.0 >= 1, "no wall was seen: {ours:?}");
     assert_eq!(format!("{} of its walls", ours.1), promised!(mode), "{ours:?}");
+}
+
+/// DESIGN: uid 0 without capabilities ends no process of another uid. The supervisor, which keeps that one capability,
+/// does.
+fn an_agent_does_not_outlive_a_supervisor_without_more_than_the_power_to_kill(mode: Mode) {
+    let scene = Scene::new(mode);
+    let sleeper = || {
+        let child = scene.machine.call("alice", "/bin/sleep").arg("1000").command().spawn().unwrap();
+        within(START, "the sleeper is Alice's", || {
+            State::of(child.id().cast_signed()).field("Uid").starts_with("4242 ")
+        });
+        child
+    };
+    // The control: root as which of the two kills?
+    let kills = |capability: &str| {
+        let mut victim = sleeper();
+        let pid = victim.id().to_string();
+        let bounded = format!("--bounding-set={capability}");
+        let status =
+            Command::new("setpriv").args([&bounded, "--inh-caps=-all", "kill", "-KILL", &pid]).status().unwrap();
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        status.success()
+    };
+    assert_eq!([kills("-all"), kills("-all,+kill")], [false, true], "the control");
+    let session = Running::idle(&scene);
+    let (agent, supervisor) = (session.agent, session.supervisor);
+    assert_eq!(State::of(supervisor).field("CapEff"), format!("{:016x}", 1 << 5));
+    scene.agent_aws(&["sessions"]).run().ends(0);
+    let listed = scene.agent_aws(&["sessions"]).run().says();
+    let id = listed.lines().last().and_then(|line| line.split_whitespace().next()).unwrap_or_default().to_owned();
+    scene.agent_aws(&["stop", &id]).run().ends(0);
+    within(AT_ONCE, "the agent ends", || State::of(agent).field("State").is_empty());
+    assert_eq!(if State::of(agent).field("State").is_empty() { "ends at once" } else { "goes on" }, promised!(mode));
 }
 
 /// Of a log of strace: how many calls put a wall up, and how many of those by a process with other threads.

@@ -193,5 +193,5 @@ fn a_session_that_has_no_answer_yet_says_so_at_the_fifo(mode: Mode) {
     let line = format!("{client}; {probe} without-sockets {client}");
     let said = scene.run(&["--no-wait"], &["sh", "-c", &line]).run();
     let lines: Vec<&str> = said.stderr.lines().filter(|line| line.contains("is being minted")).collect();
-    assert!(said.code() == 1 && said.stdout.is_empty() && lines.len() == 2 && lines[0] == lines[1], "{said}");
+    assert!(said.code() == 1 && said.stdout.is_empty() && lines.len() == 2 && lines.first() == lines.last(), "{said}");
 }

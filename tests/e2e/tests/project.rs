@@ -223,7 +223,9 @@ fn trusted_files_of_more_writable_paths_are_protected_too(mode: Mode) {
     let other = scene.machine.project(&alice).with_file_name("other");
     scene.machine.file(&alice, &other.join(".git/config"), 0o644, "original\n");
     let other = other.display().to_string();
-    inside(&scene, &["--rw", &other], &format!("echo evil > {other}/.git/config; true")).run();
+    // The control: what is no row can be written.
+    let script = format!("echo evil > {other}/.git/config; echo object > {other}/.git/object");
+    inside(&scene, &["--rw", &other], &script).run().ends(0);
     assert_eq!(fs::read_to_string(format!("{other}/.git/config")).unwrap(), "original\n");
 }
 
