@@ -77,7 +77,7 @@ impl Trials {
         let marker = scene.machine.project(&scene.machine.user("alice")).join("marker");
         placed(&scene, env!("CARGO_BIN_EXE_attacker"));
         // The first run of all makes homes and mount points that later ones find.
-        scene.run(&["--no-wait"], &["true"]).run().ends(0);
+        scene.run(&[], &["true"]).run().ends(0);
         let said = (State::parse(""), BTreeSet::new());
         let mounts = scene.machine.mounts();
         let mut trials =
@@ -107,7 +107,7 @@ impl Trials {
     fn run(&self, expressions: &[&str]) -> (String, Option<Said>) {
         forget(&self.marker);
         let scratch = self.scene.machine.scratch();
-        let call = self.scene.run(&["--no-wait"], &["sh", "-c", MARK]);
+        let call = self.scene.run(&[], &["sh", "-c", MARK]);
         let mut cli = held(&call, &scratch.join("said"));
         let helper = stopped_at(cli.id().cast_signed(), true, "umask", 1, &scratch.join("log-1"));
         stopped_at(helper, false, "clone3", self.child.place(self.scene.machine.mode), &scratch.join("log-2"));

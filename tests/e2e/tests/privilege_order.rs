@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 /// A whole run under strace: `agent-aws` and every system call of these that it and its children made.
 fn traced(scene: &Scene, expression: &str) -> (i32, Vec<(i32, String)>) {
     let scratch = scene.machine.scratch();
-    let mut cli = held(&scene.run(&["--no-wait"], &["true"]), &scratch.join("said"));
+    let mut cli = held(&scene.run(&[], &["true"]), &scratch.join("said"));
     let pid = cli.id().cast_signed();
     let tracer = Tracer::attach(pid, true, &[expression], &scratch.join("log"));
     go_on(pid);

@@ -62,7 +62,10 @@ for n in itertools.count():
         decoy = f"decoy-{who}-{n % 7}"
         attempt(os.rename, row, f"moved-{who}")
         attempt(os.rename, f"moved-{who}", row)
-        os.makedirs(f"{decoy}/hooks", exist_ok=True)
+        try:
+            os.makedirs(f"{decoy}/hooks", exist_ok=True)
+        except OSError:
+            pass # what was exchanged for a file, where nothing protects it
         attempt(exchange, decoy, row)
         attempt(os.rename, decoy, row)
         attempt(os.rmdir, row)

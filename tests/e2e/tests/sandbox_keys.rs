@@ -32,7 +32,7 @@ const OTHER: [&str; 2] = ["--sandbox", "other"];
 const STANDARD: [&str; 2] = ["--sandbox", "standard"];
 
 fn what_policy_hides_is_not_there(mode: Mode) {
-    let alice = "/home/alice/src";
+    let alice = "/home/alice/src/project";
     let scene = scene(mode, &format!("hide = [\"/opt/hidden\", \"/etc/hostname\", \"{alice}/keys\", \"/mnt/absent\"]"));
     fs::create_dir_all("/opt/hidden").unwrap();
     fs::write("/opt/hidden/word", "secret\n").unwrap();
@@ -51,9 +51,9 @@ fn what_policy_hides_is_not_there(mode: Mode) {
 }
 
 fn what_policy_hides_is_no_project_and_is_not_shown(mode: Mode) {
-    let scene = scene(mode, "hide = [\"/home/alice/src/keys\"]");
+    let scene = scene(mode, "hide = [\"/home/alice/src/project/keys\"]");
     file(&scene, "keys/sub/id", "secret\n");
-    for options in [["--project", "/home/alice/src/keys/sub"], ["--ro", "/home/alice/src/keys"]] {
+    for options in [["--project", "/home/alice/src/project/keys/sub"], ["--ro", "/home/alice/src/project/keys"]] {
         let all: Vec<&str> = OTHER.iter().chain(&options).copied().collect();
         inside(&scene, &all, "true").run().refused("policy hides it");
         let all: Vec<&str> = STANDARD.iter().chain(&options).copied().collect();
@@ -61,7 +61,7 @@ fn what_policy_hides_is_no_project_and_is_not_shown(mode: Mode) {
     }
     // By another name neither.
     let link = scene.machine.user("alice").home.join("link");
-    std::os::unix::fs::symlink("/home/alice/src/keys/sub", &link).unwrap();
+    std::os::unix::fs::symlink("/home/alice/src/project/keys/sub", &link).unwrap();
     let link = link.display().to_string();
     inside(&scene, &["--sandbox", "other", "--project", &link], "true").run().refused("policy hides it");
 }
