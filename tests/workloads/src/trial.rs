@@ -29,13 +29,14 @@ struct Result {
 }
 
 struct Trial {
+    /// Goes first: what the scene has in /tmp must be there again when that is removed.
+    _apart: Apart,
     scene: Scene,
     row: Row,
     script: Script,
     /// What the scripts know: `NAME=VALUE`.
     known: Vec<(&'static str, String)>,
     _server: Option<Server>,
-    _apart: Apart,
 }
 
 /// Runs the row of this name, and panics if it is not the same inside.
@@ -77,7 +78,7 @@ impl Trial {
         let apart = Apart::new();
         let deps = scene.machine.deps().unwrap_or_default().display().to_string();
         let known = vec![("DEPS", deps), ("STS", scene.sts.url())];
-        let mut trial = Self { scene, row, script, known, _server: None, _apart: apart };
+        let mut trial = Self { _apart: apart, scene, row, script, known, _server: None };
         trial.serve();
         trial
     }
