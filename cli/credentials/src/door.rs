@@ -24,6 +24,9 @@ const LARGEST: usize = 64 * 1024;
 /// Where the socket is inside a sandbox. The FIFO pair is beside it.
 const SOCKET: &str = "/run/agent-aws/credentials.sock";
 
+/// Asks at one door.
+type Ask<'a> = &'a dyn Fn() -> io::Result<Vec<u8>>;
+
 /// The broker's answer, from the first door that is there.
 pub(crate) fn ask() -> Result<Vec<u8>, String> {
     let deadline = Instant::now() + PATIENCE;
@@ -31,7 +34,7 @@ pub(crate) fn ask() -> Result<Vec<u8>, String> {
     let beside = Path::new(&path).parent().unwrap_or(Path::new("/"));
     // Programs between the agent and us may have closed the descriptor, and its number may be something else by now. An
     // inner sandbox may forbid sockets.
-    let tries: [(String, &dyn Fn() -> io::Result<Vec<u8>>); 3] = [
+    let tries: [(String, Ask<'_>); 3] = [
         ("the descriptor in AGENT_AWS_FD".into(), &|| by_capability(capability()?, deadline)),
         (path.to_string_lossy().into_owned(), &|| by_socket(&path, deadline)),
         (beside.join(fifo::REQUEST).to_string_lossy().into_owned(), &|| fifo::ask(beside, deadline)),
