@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use agent_aws_plan::Plan;
 use agent_aws_protocol::{ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, Request, Started};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::explain::explain;
 use crate::failure::Failure;
@@ -22,6 +22,8 @@ use crate::signals::Signals;
 use crate::terminal::{OnStop, Terminal, decide, key_that_ended};
 use crate::trusted::{self, Watch};
 
+/// How often the rows are looked at that cannot wait for the end.
+const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// Notices that are kept until the agent gives the terminal back.
 const MOST_NOTICES: usize = 16;
 
@@ -134,7 +136,6 @@ struct Session {
 struct Ready {
     signals: bool,
     channel: bool,
-    row: bool,
     dead: bool,
 }
 
@@ -150,9 +151,7 @@ impl Session {
                     }
                 }
             }
-            if ready.row
-                && let Some(failure) = self.watch.as_ref().and_then(Watch::led_away)
-            {
+            if let Some(failure) = self.watch.as_ref().and_then(Watch::led_away) {
                 return Err(failure);
             }
             if ready.channel {
@@ -170,20 +169,17 @@ impl Session {
     fn wait(&self) -> Result<Ready, Failure> {
         let mut watched =
             vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.helper.channel, PollFlags::IN)];
-        let guard = self.watch.as_ref().and_then(Watch::guard);
-        let row = watched.len();
-        watched.extend(guard.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
-        let dead = watched.len();
+        let urgent = self.begun && self.watch.as_ref().is_some_and(Watch::is_urgent);
         watched.extend(self.dead.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         loop {
-            match poll(&mut watched, None) {
+            match poll(&mut watched, urgent.then_some(&GLANCE)) {
                 Ok(_) => break,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(Failure::Os("cannot wait for the helper", e.into())),
             }
         }
         let is = |n: usize| watched.get(n).is_some_and(|fd| !fd.revents().is_empty());
-        Ok(Ready { signals: is(0), channel: is(1), row: guard.is_some() && is(row), dead: is(dead) })
+        Ok(Ready { signals: is(0), channel: is(1), dead: is(2) })
     }
 
     fn send(&self, message: &CliToHelper) -> Result<(), Failure> {

@@ -10,7 +10,6 @@ mod snapshot;
 mod state;
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
@@ -61,9 +60,9 @@ impl Watch {
         self.state = State::write(session, &self.before);
     }
 
-    /// Readable when something happened where one row cannot wait for the end.
-    pub(crate) fn guard(&self) -> Option<BorrowedFd<'_>> {
-        self.guard.as_ref().map(AsFd::as_fd)
+    /// Whether there is a row that cannot wait for the end.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.guard.is_some()
     }
 
     /// Why the session cannot go on, if it cannot.

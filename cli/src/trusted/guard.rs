@@ -2,16 +2,17 @@
 //! have it. No mount can keep it from being made where it is not, and with it the next `git status`, or the caller's
 //! prompt in another window, takes hooks and configuration from wherever the agent says, whatever is read-only. So the
 //! session ends when it appears or changes, and what was before is put back.
+//!
+//! It is looked at a few times a second. The kernel would tell at once, but takes up to 12 ms to put an inotify instance
+//! away, and every run would pay for that.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
@@ -34,6 +35,14 @@ struct File {
 }
 
 impl File {
+    fn new(directory: &Path) -> Option<Self> {
+        let (before, opened) = (look(directory)?, open(directory).ok()?);
+        let path = directory.join(NAME);
+        let small = path.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() < LONGEST);
+        let content = if small { fs::read(&path).ok() } else { None };
+        Some(Self { path, directory: opened, before, content })
+    }
+
     fn put_back(&self) -> Result<(), Errno> {
         match unlinkat(&self.directory, NAME, AtFlags::empty()) {
             Err(Errno::NOENT) | Ok(()) => {}
@@ -46,10 +55,9 @@ impl File {
     }
 }
 
-/// Watches git directories.
+/// The files of one run.
 #[derive(Debug)]
 pub(super) struct Guard {
-    events: OwnedFd,
     files: Vec<File>,
 }
 
@@ -80,37 +88,14 @@ fn git_directories(places: &Places) -> Vec<PathBuf> {
 }
 
 impl Guard {
-    /// Watches where the agent of a run may write.
+    /// Looks where the agent of a run may write; nothing where there is no git directory.
     pub(super) fn begin(places: &Places) -> Option<Self> {
-        let mut guard: Option<Self> = None;
-        for directory in git_directories(places) {
-            let (Some(before), Ok(opened)) = (look(&directory), open(&directory)) else { continue };
-            let guard = match &mut guard {
-                Some(guard) => guard,
-                None => {
-                    let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-                    guard.insert(Self { events, files: Vec::new() })
-                }
-            };
-            let mut flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
-            if before.kind() == Some(Kind::File) {
-                flags |= WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::MOVED_FROM;
-            }
-            let path = directory.join(NAME);
-            let small = path.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() < LONGEST);
-            let content = if small { fs::read(&path).ok() } else { None };
-            if inotify::add_watch(&guard.events, &directory, flags).is_ok() {
-                guard.files.push(File { path, directory: opened, before, content });
-            }
-        }
-        guard
+        let files: Vec<File> = git_directories(places).iter().filter_map(|directory| File::new(directory)).collect();
+        (!files.is_empty()).then_some(Self { files })
     }
 
-    /// Whether something happened, and if so, which file is not as it was.
+    /// The file that is not as it was.
     pub(super) fn changed(&self) -> Option<&Path> {
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut events = inotify::Reader::new(&self.events, &mut buffer);
-        while events.next().is_ok() {}
         self.differing().next().map(|file| file.path.as_path())
     }
 
@@ -122,11 +107,5 @@ impl Guard {
     /// Puts back what was, once nobody can change it again; what was put back.
     pub(super) fn put_back(&self) -> Vec<&Path> {
         self.differing().filter(|file| file.put_back().is_ok()).map(|file| file.path.as_path()).collect()
-    }
-}
-
-impl AsFd for Guard {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.events.as_fd()
     }
 }
