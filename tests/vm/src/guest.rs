@@ -69,7 +69,7 @@ fn write(path: impl AsRef<Path>, content: &str) {
 fn the_group(place: &Path) -> std::path::PathBuf {
     let all = groups(place);
     assert_eq!(all.len(), 1, "{all:?}");
-    place.join("agent-aws").join(&all[0])
+    place.join("agent-aws").join(all.first().expect("one group"))
 }
 
 fn with_control_groups_a_fork_bomb_ends_in_eagain_and_others_of_the_caller_go_on(mode: Mode) {
