@@ -330,7 +330,7 @@ impl Draft {
             way.retain(|p| !p.as_os_str().is_empty());
             for ancestor in way.into_iter().rev() {
                 let path = tree.join(ancestor);
-                if !pinned.contains(&path) {
+                if !pinned.iter().any(|p| p.as_os_str() == path) {
                     let id = self.optional(&path);
                     let reason = "pinned, so that it cannot be renamed away";
                     self.intent(&path, What::Bind(id), Access::Write, reason, table());
