@@ -149,12 +149,10 @@ pub struct Intent {
 /// The innermost of these rows around `path`.
 pub fn around<'i>(rows: impl Iterator<Item = &'i Intent>, path: &Path) -> Option<&'i Intent> {
     let bytes = path.as_os_str().as_encoded_bytes();
-    let around = |i: &&Intent| {
-        let above = i.path.as_os_str().as_encoded_bytes();
-        // Bytes first: this is asked of all rows about each, and to take a path apart is slow.
-        above.len() < bytes.len() && bytes.starts_with(above) && path.starts_with(&i.path)
-    };
-    rows.filter(around).max_by_key(|i| i.path.as_os_str().len())
+    // Bytes first: this is asked of all rows about each, and to take a path apart is slow.
+    let within = |above: &[u8]| above.len() < bytes.len() && bytes.starts_with(above);
+    let rows = rows.filter(|i| within(i.path.as_os_str().as_encoded_bytes()) && path.starts_with(&i.path));
+    rows.max_by_key(|i| i.path.as_os_str().len())
 }
 
 /// A directory that must exist in the agent's home so that something can be mounted there.
