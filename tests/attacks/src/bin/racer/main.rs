@@ -3,7 +3,8 @@
 //! `racer swap A B`: exchanges the two names until standard input ends, then prints how often.
 //! `racer tries A B`: the same for two seconds, one line: `done N refused M ERRNO`.
 //! `racer naive PATH MARK`: an unprotected victim. It looks whether PATH is a directory and no link, mounts it by that
-//! path, and looks whether `MARK` is in what it has mounted. Prints `taken N of M` after three seconds, or twenty if it took so long to be taken in.
+//! path, and looks whether `MARK` is in what it has mounted. Prints `taken N of M` after three seconds, or
+//! forty if it took so long to be taken in.
 #![allow(clippy::panic)] // a tool of tests fails by panicking
 
 use std::fs;
@@ -68,11 +69,13 @@ fn naive(path: &Path, mark: &str) {
     let none = None::<&str>;
     let begin = Instant::now();
     let (mut taken, mut tries) = (0u64, 0u64);
-    while begin.elapsed() < Duration::from_secs(if taken > 0 { 3 } else { 20 }) {
+    while begin.elapsed() < Duration::from_secs(if taken > 0 { 3 } else { 40 }) {
         if !fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
             continue;
         }
         tries += 1;
+        // Between looking and using, any program does something else; on a busy machine the attacker runs meanwhile.
+        std::thread::yield_now();
         if mount(Some(path), target, none, MsFlags::MS_BIND, none).is_err() {
             continue;
         }
