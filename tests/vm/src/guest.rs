@@ -50,7 +50,7 @@ fn bomb(scene: &Scene) -> (Running, String) {
     let up = scene.machine.project(&scene.machine.user("alice")).join("up");
     let script = format!("{} processes 200 1000 > up", tool(scene));
     let session = Running::start(&small(scene, &["sh", "-c", &script]));
-    within(Duration::from_secs(40), "the bomb", || fs::read_to_string(&up).is_ok_and(|said| said.ends_with('\n')));
+    within(Duration::from_secs(110), "the bomb", || fs::read_to_string(&up).is_ok_and(|said| said.ends_with('\n')));
     (session, fs::read_to_string(&up).unwrap().trim().to_owned())
 }
 
