@@ -282,7 +282,8 @@ fn explain_lists_and_reports_go_to_standard_output() {
     assert_eq!(out(&["policy", "explain", "--as", "x"]), "because\n");
     assert_eq!(out(&["stop", "0123"]), "0123 ended\n");
     assert!(out(&["identities"]).contains("incident  your own AWS profile  read"));
-    assert!(out(&["sessions"]).contains("2026-11-20 14:05  cl\\xffude\n"));
+    let sessions = out(&["sessions"]);
+    assert!(sessions.contains("  2026-11-20 14:05  ") && sessions.ends_with("  cl\\xffude\n"), "{sessions}");
     let json: serde_json::Value = serde_json::from_str(&out(&["sessions", "--json"])).unwrap();
     assert_eq!(json[0]["id"], "0123456789abcdef");
     assert!(out(&["doctor"]).contains("ok    policy"));
