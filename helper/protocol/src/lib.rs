@@ -9,6 +9,7 @@ mod broker;
 mod channel;
 mod cli;
 mod frame;
+pub mod gateway;
 mod init;
 pub mod state;
 
