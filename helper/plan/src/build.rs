@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_aws_policy::{Home, Limits, Network};
+use agent_aws_policy::{Home, Limits, Network, Reach};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{PlanError, REPOSITORY, check_readable, check_writable, never_writable, plain};
@@ -32,6 +32,12 @@ pub struct Grant {
     pub sandbox: String,
     /// Its network.
     pub network: Network,
+    /// What that reaches, presets spelt out.
+    pub reach: Reach,
+    /// What the caller narrowed the names to; empty: not at all.
+    pub narrow: Vec<String>,
+    /// Ports of the agent's loopback that are offered on the host's.
+    pub publish: Vec<u16>,
     /// What it has as home.
     pub home: Home,
     /// Whether homes may be shared between identities.

@@ -74,6 +74,10 @@ pub struct RunRequest {
     pub sandbox: Option<String>,
     /// `none`, `filtered` or `shared`; never wider than the sandbox's.
     pub network: Option<String>,
+    /// Names, networks and presets that the session is narrowed to; empty: it is not.
+    pub allow_names: Vec<String>,
+    /// Ports of the agent's loopback to publish on the host's.
+    pub publish: Vec<u16>,
     /// The project directory, absolute; empty for none.
     pub project: Bytes,
     /// More writable paths, absolute.
@@ -246,6 +250,17 @@ pub enum HelperToCli {
     Refused(Refusal),
     /// Something the caller should know once.
     Notice(String),
+    /// The gateway refused something.
+    Blocked {
+        /// The name, or the address, escaped.
+        name: String,
+        /// The port; 0 for a question for the name.
+        port: u16,
+        /// Which rule refused it, and what to do.
+        why: String,
+        /// How often since this was last said.
+        count: u32,
+    },
     /// A piece of the plan, an explanation or a report; pieces follow each other until [`HelperToCli::Done`].
     Text(String),
     /// Answer to `Identities`.

@@ -36,10 +36,7 @@ pub struct Lowered {
 
 /// Lowers `plan`. `found` tells for each source of the plan what is there.
 pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered, Failure> {
-    let private_network = plan.grant.network == Network::None;
-    if plan.grant.network == Network::Filtered {
-        return Err(Failure::plain("network `filtered`", "no gateway yet: use `none` or `shared`"));
-    }
+    let private_network = plan.grant.network != Network::Shared;
     let fence = fence(plan, found, facts)?;
     let mut lowering = Lowering { plan, found, ops: vec![Op::Private], seals: Vec::new() };
     if private_network {

@@ -9,6 +9,7 @@ mod child;
 mod confine;
 mod decide;
 mod entry;
+mod gateway;
 mod installation;
 mod mounts;
 mod policy_files;
@@ -17,6 +18,7 @@ mod record;
 mod refusal;
 mod renew;
 mod sandbox;
+mod service;
 mod subject;
 mod supervise;
 mod sys;
@@ -164,15 +166,19 @@ fn assemble(
     policy: PolicyFiles,
 ) -> Result<(Parts, Mode), Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
+    let gateway = gateway::start(&entered, &person, &plan)?;
     prepared(cli, &mut plan)?;
-    let sandbox = sandbox::build(&entered, &plan)?;
+    let (gateway, plumber) = gateway.map(|g| (g.child, g.plumber)).unzip();
+    let sandbox = sandbox::build(&entered, &plan, plumber.as_ref())?;
+    // The only other end of its pipes is the plumber's.
+    drop(plumber);
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = renewal(policy, person, granting, &plan);
     let directory = plan.directory.into_os_string().into_vec();
     let environment = plan.environment.into_iter().map(|(name, value)| EnvVar { name, value }).collect();
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok((Parts { init, broker, renewal, started, wait: request.wait, mounts }, entered.mode))
+    Ok((Parts { init, broker, gateway, renewal, started, wait: request.wait, mounts }, entered.mode))
 }
 
 /// Supervise, without privilege, until the end.
