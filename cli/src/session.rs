@@ -256,15 +256,10 @@ impl Session {
             files: inside::files(&plan),
         };
         if self.explain {
-            plan.environment = ready.environment.iter().map(|v| (v.name.clone(), v.value.clone())).collect();
-            plan.directory = PathBuf::from(OsString::from_vec(ready.directory.clone()));
-            let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
-            let hide = ready.hide.iter().map(|hidden| path(hidden)).collect();
-            let files = ready.files.iter().map(|(name, content)| (path(name), content.clone())).collect();
-            let made = plan.complete(files, hide);
+            let made = plan.complete(ready.files.clone(), ready.hide.clone());
             made.map_err(|e| Failure::Other(e.to_string(), None))?;
             let real = plan.grant.home != agent_aws_policy::Home::Agent;
-            say::out(&(explain(&plan) + &preset::explain(self.preset.as_ref(), real)))?;
+            say::out(&(explain(&plan, &ready) + &preset::explain(self.preset.as_ref(), real)))?;
         }
         self.helper.tell(&CliToHelper::Prepared(ready))?;
         self.prepared = Some(prepared);
