@@ -14,13 +14,14 @@ pub struct EnvVar {
 }
 
 /// Which identity a caller asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// An identity of the policy (`--as NAME`).
     Named(String),
     /// An AWS profile of the caller's own configuration (`--profile NAME`).
     Own(String),
     /// None given: the only one allowed, or a refusal that lists them.
+    #[default]
     Unnamed,
 }
 
@@ -66,7 +67,7 @@ pub struct Prepared {
 }
 
 /// Everything a run is asked to be. A caller's options only narrow what policy gives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequest {
     /// Which identity.
     pub identity: Ask,

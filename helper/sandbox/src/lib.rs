@@ -13,13 +13,10 @@ mod namespace;
 mod op;
 mod open;
 mod privilege;
-pub mod seccomp;
+mod seccomp;
 pub mod sys;
-mod syscalls;
 
-#[doc(hidden)]
-pub use libc;
-
+pub use agent_aws_bpf::calls;
 pub use builder::{Builder, Listeners};
 pub use cgroup::{Group, USUAL_PIDS};
 pub use error::Failure;

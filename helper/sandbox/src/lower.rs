@@ -114,7 +114,15 @@ impl Lowering<'_> {
                 self.stand(&path, true);
                 self.ops.push(Op::Terminals { path });
             }
-            What::File { content } => self.ops.push(Op::File { path, content: content.clone() }),
+            What::File { content } => match path.strip_prefix("/etc") {
+                // The host's /etc is not ours to write in.
+                Ok(below) => {
+                    let made = Path::new(OURS).join("etc").join(below);
+                    self.ops.push(Op::File { path: made.clone(), content: content.clone() });
+                    self.ops.push(Op::Over { path, made });
+                }
+                Err(_) => self.ops.push(Op::File { path, content: content.clone() }),
+            },
             What::Link { to } => self.ops.push(Op::Link { path, to: to.clone() }),
         }
         Ok(())
