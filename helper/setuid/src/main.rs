@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_aws_plan::{Origin, Plan, Wish, plan};
+use agent_aws_policy::Network;
 use agent_aws_protocol::{
     Bytes, Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing,
     Started,
@@ -123,8 +124,12 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
         return cli.send(&HelperToCli::Done).map_err(|e| broken("agent-aws", e));
     }
     if !entered.mode.is_privileged() {
-        let text = "running without the setuid helper: policy is advisory here";
-        let _ = cli.send(&HelperToCli::Notice(text.into()));
+        let open = match plan.grant.network {
+            Network::Shared => "; metadata services and all of this machine's network can be reached",
+            Network::None | Network::Filtered => "",
+        };
+        let text = format!("running without the setuid helper: policy is advisory here{open}");
+        let _ = cli.send(&HelperToCli::Notice(text));
     }
     let records = Records::open(&entered.mode, &person.caller.home)?;
     let record = records.begin(&row(&entered, &plan))?;
@@ -166,15 +171,12 @@ fn assemble(
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
-    let (gateway, plumber) = gateway.map(|g| (g.child, g.plumber)).unzip();
-    let sandbox = sandbox::build(&entered, &plan, plumber.as_ref())?;
-    // The only other end of its pipes is the plumber's.
-    drop(plumber);
+    let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref())?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = renewal(policy, person, granting, &plan);
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok((Parts { init, broker, gateway, renewal, started, wait: request.wait, mounts }, entered.mode))
+    Ok((Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts }, entered.mode))
 }
 
 /// Supervise, without privilege, until the end.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
-use crate::gateway::laid;
+use crate::gateway::{self, laid};
 use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
 use crate::service::Service;
 use crate::sys;
@@ -73,9 +73,13 @@ pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
         false => None,
     };
     let group = match (entered.mode.is_privileged(), plan.grant.limits.memory) {
-        (true, _) => Group::make(&plan.grant.session, &plan.grant.limits).map_err(kernel)?,
+        (true, _) => Group::make(&plan.grant.session, &plan.grant.limits, !private).map_err(kernel)?,
         (false, None) => None,
         (false, _) => return Err(kernel(Failure::plain("`memory`", "only the setuid helper can limit it"))),
+    };
+    let guard = match private {
+        true => None,
+        false => gateway::guard(plumber, group.as_ref(), plan)?,
     };
     let namespaces = Namespaces { network: private, user: facts.user_namespace, group };
     let builder = Child::start(Some(namespaces), BUILDING, |report| {
@@ -87,6 +91,7 @@ pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
     // Why the kernel gives none, and what to do, the CLI says.
     let builder = builder.map_err(|e| kernel(Failure::plain("new namespaces", e)))?;
     let listeners = hear(&builder)?;
+    gateway::guarded(guard, plan)?;
     let init = Child { channel: ours, ..builder };
     Ok(Sandbox { init, listeners })
 }
@@ -324,7 +329,7 @@ fn finish(
     unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| kernel(Failure::plain("a cgroup namespace", e)))?;
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let plumber = plumber.map(Service::start).transpose()?;
+    let plumber = plumber.filter(|_| prepared.lowered.private_network).map(|p| p.start(None)).transpose()?;
     let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
     if let Some(plumber) = plumber {
         laid(plumber, !plan.grant.publish.is_empty())?;
