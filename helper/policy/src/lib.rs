@@ -31,9 +31,7 @@ mod syntax;
 pub use decide::{Ask, Decision, Denial, Granted, Offer, Offered, Wanted};
 pub use diagnostic::{Diagnostic, Position};
 pub use explain::{Explanation, RuleReport, Verdict};
-pub use model::{
-    Access, Attribution, BoundPath, Home, Identity, Limits, Network, RoleArn, Sandbox, Source, SourceKind, Waiver,
-};
+pub use model::{Access, Attribution, BoundPath, Home, Identity, Limits, Network, Sandbox, Source, SourceKind, Waiver};
 pub use parse::{MAX_FILE_BYTES, MAX_FILES, SourceFile};
 pub use rule::{Group, GroupRef, IdentityPattern, Rule, RuleKind, Subject, UserRef};
 pub use syntax::{DURATION_RANGE, is_login_name, is_profile_name, is_region};

@@ -39,12 +39,11 @@ pub(crate) fn start(
     let environment = environment(if own { &request.own.environment } else { &[] });
     let source = source(granting)?;
     let null = null().map_err(|e| installation(format!("/dev/null: {e}"), "the machine is broken"))?;
-    let child = Child::start(None, PATIENCE, |socket| {
+    let child = Child::start("starting the broker", None, PATIENCE, |socket| {
         let failure = become_broker(&program, ids.as_ref(), &environment, &null, socket);
         drop(failure);
         125
-    });
-    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting the broker: {e}")))?;
+    })?;
     let message = HelperToBroker::Mint(Box::new(granting.minting.clone()));
     let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
     child.channel.send_with(&message, &descriptors).map_err(|e| broken("the broker", e))?;
