@@ -240,6 +240,7 @@ impl Plan {
     fn private(&mut self) {
         let memory = |size, mode| What::Memory { size, mode, owned: false };
         self.row("/dev", memory(MIB, 0o755), Access::Read, "private devices");
+        self.row("/dev/mqueue", What::Queues, Access::Write, "private message queues");
         self.row("/dev/pts", What::Terminals, Access::Write, "private pseudo terminals");
         self.row("/dev/shm", memory(2048 * MIB, 0o1777), Access::Write, "private shared memory");
         self.row("/proc", What::Processes, Access::Write, "the sandbox's own processes");

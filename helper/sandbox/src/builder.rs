@@ -75,11 +75,18 @@ impl Builder {
                 self.attach(&tree, path, *read_only, *devices)
             }
             Op::Memory { path, size, mode, owned } => self.memory(path, *size, *mode, *owned),
-            Op::Processes { path } => self.file_system("proc", &[("hidepid", "invisible")], path, NO_DEV | NO_EXEC),
+            Op::Processes { path } => {
+                self.mount_new(new_file_system("proc", &[("hidepid", "invisible")], NO_DEV | NO_EXEC), path)
+            }
             Op::Terminals { path } => {
                 let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")];
-                self.file_system("devpts", &options, path, NO_EXEC)
+                self.mount_new(new_file_system("devpts", &options, NO_EXEC), path)
             }
+            Op::Queues { path } => match new_file_system("mqueue", &[], NO_DEV | NO_EXEC) {
+                // A kernel without queues.
+                Err(Errno::NODEV) => Ok(()),
+                made => self.mount_new(made, path),
+            },
             Op::CoverFile { path } => self.cover(path),
             Op::Freeze { path } => match self.open(path) {
                 Ok(there) => self.attach(&crate::open::clone_tree(there.as_fd(), path)?, path, true, false),
@@ -158,11 +165,10 @@ impl Builder {
         if owned {
             options.extend([("uid", uid.as_str()), ("gid", gid.as_str())]);
         }
-        self.file_system("tmpfs", &options, path, NO_DEV)
+        self.mount_new(new_file_system("tmpfs", &options, NO_DEV), path)
     }
 
-    fn file_system(&self, kind: &str, options: &[(&str, &str)], path: &Path, flags: Flags) -> Result<(), Failure> {
-        let made = new_file_system(kind, options, flags);
+    fn mount_new(&self, made: Result<OwnedFd, Errno>, path: &Path) -> Result<(), Failure> {
         self.mount_at(&made.map_err(|e| Failure::os("making a file system for", path, e))?, path)
     }
 

@@ -117,6 +117,10 @@ impl Lowering<'_> {
                 self.stand(&path, true);
                 self.ops.push(Op::Terminals { path });
             }
+            What::Queues => {
+                self.stand(&path, true);
+                self.ops.push(Op::Queues { path });
+            }
             What::File { content } => self.ops.push(Op::File { path, content: content.clone() }),
             What::Link { to } => self.ops.push(Op::Link { path, to: to.clone() }),
         }
@@ -170,7 +174,7 @@ impl Lowering<'_> {
     fn inside_host_tree(&self, path: &Path) -> bool {
         let standing = self.plan.intents.iter().filter(|i| match &i.what {
             What::Bind(id) | What::Device(id) => matches!(self.found.get(id.0), Some(Kind::Directory)),
-            What::Memory { .. } | What::Processes | What::Terminals => true,
+            What::Memory { .. } | What::Processes | What::Terminals | What::Queues => true,
             _ => false,
         });
         around(standing, path).is_some_and(|i| matches!(i.what, What::Bind(_)))
@@ -196,7 +200,7 @@ fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Fail
     }
     let shown = |intent: &&Intent| match &intent.what {
         What::Bind(id) | What::Device(id) => matches!(found.get(id.0), Some(Kind::Directory | Kind::File)),
-        What::Memory { .. } | What::Processes | What::Terminals => intent.path != Path::new("/"),
+        What::Memory { .. } | What::Processes | What::Terminals | What::Queues => intent.path != Path::new("/"),
         _ => false,
     };
     let rows = |access| -> Vec<PathBuf> {
