@@ -32,15 +32,10 @@ pub(crate) fn references(draft: &Draft, report: &mut Report<'_>) {
         if report.is_full() {
             return;
         }
-        let problem = Problem::new(format!("there is no [{}.{name}]", kind.word()));
+        let mut problem = Problem::new(format!("there is no [{}.{name}]", kind.word()));
         let same_kind = known.iter().filter(|(known, _)| known == kind).map(|(_, name)| *name);
-        report.add(
-            *at,
-            match nearest(name, same_kind) {
-                Some(near) => problem.hint(format!("did you mean {}?", quoted(near))),
-                None => problem,
-            },
-        );
+        problem.hint = nearest(name, same_kind).map(|near| format!("did you mean {}?", quoted(near)));
+        report.add(*at, problem);
     }
 }
 

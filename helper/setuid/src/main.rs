@@ -23,7 +23,7 @@ mod subject;
 mod supervise;
 mod sys;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -121,7 +121,7 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     queries::show(cli, &plan)?;
     if request.explain {
         made_ready(cli, &mut plan)?;
-        return cli.send(&HelperToCli::Done).map_err(|e| broken("agent-aws", e));
+        return queries::send(cli, &HelperToCli::Done);
     }
     if !entered.mode.is_privileged() {
         let open = match plan.grant.network {
@@ -174,7 +174,8 @@ fn assemble(
     let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref())?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
-    let renewal = renewal(policy, person, granting, &plan);
+    let first = plan.command.first().map(|c| OsStr::from_bytes(c).display().to_string());
+    let renewal = Renewal { policy, person, granting, command: first.unwrap_or_default() };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
     Ok((Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts }, entered.mode))
 }
@@ -273,7 +274,8 @@ fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, sess
 }
 
 fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(), Refusal> {
-    audit.about(&[("identity", &granting.grant.identity), ("role", &granting.role)]);
+    let role = granting.minting.role.as_deref().unwrap_or_default();
+    audit.about(&[("identity", &granting.grant.identity), ("role", &role)]);
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let shown: String = command.join(" ").chars().take(1024).collect();
     audit.record(
@@ -295,18 +297,5 @@ fn row(entered: &Entered, plan: &Plan) -> SessionRow {
         sandbox: plan.grant.sandbox.clone(),
         started: audit::now(),
         command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
-    }
-}
-
-fn renewal(policy: PolicyFiles, person: Person, granting: Granting, plan: &Plan) -> Renewal {
-    let first = plan.command.first().map(|c| std::ffi::OsStr::from_bytes(c).display().to_string());
-    Renewal {
-        policy,
-        person,
-        identity: granting.grant.identity,
-        role: granting.minting.role,
-        sandbox: granting.grant.sandbox,
-        source: granting.source,
-        command: first.unwrap_or_default(),
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::Entered;
-use crate::refusal::{advise, installation, refuse};
+use crate::refusal::{advise, installation};
 
 /// How long the user database may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -69,19 +69,15 @@ pub(crate) fn resolve_while<T>(entered: &Entered, work: impl FnOnce() -> T) -> R
         None => rustix::process::getgroups().unwrap_or_default().iter().map(|g| g.as_raw()).collect(),
     };
     let privileged = entered.mode.is_privileged();
-    let child = Child::start(None, DEADLINE, |socket| {
+    let child = Child::start("starting a process", None, DEADLINE, |socket| {
         if privileged {
             let nobody = Ids { uid: NOBODY, gid: NOBODY, groups: Some(vec![]) };
             if become_permanently(&nobody).is_err() {
                 return 1;
             }
         }
-        match Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)) {
-            Ok(()) => 0,
-            Err(_) => 1,
-        }
-    });
-    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
+        i32::from(Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)).is_err())
+    })?;
     let done = work();
     let answer = child.channel.receive::<Answer>(Some(DEADLINE));
     let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?.message;
