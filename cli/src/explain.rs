@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use agent_aws_plan::{Access, Intent, Opener, Origin, Plan, What};
+use agent_aws_policy::Network;
 use agent_aws_protocol::{EnvVar, Prepared};
 
 /// The whole plan as text; nothing in it is secret, control characters are escaped.
@@ -42,6 +43,7 @@ fn header(plan: &Plan, directory: &[u8]) -> Vec<(&'static str, String)> {
     }
     rows.push(("sandbox", plan.grant.sandbox.clone()));
     rows.push(("network", plan.grant.network.to_string()));
+    rows.extend(reach(plan));
     rows.push(("home", format!("{} ({})", plan.grant.home, shown(&plan.home))));
     rows.push(("nesting", if plan.grant.nesting { "user namespaces admitted" } else { "no" }.into()));
     rows.push(("debug", if plan.grant.debug { "processes inside may trace each other" } else { "no" }.into()));
@@ -52,6 +54,25 @@ fn header(plan: &Plan, directory: &[u8]) -> Vec<(&'static str, String)> {
     rows.push(("project", shown(&plan.project)));
     rows.push(("directory", shown(Path::new(OsStr::from_bytes(directory)))));
     rows.push(("command", command.join(" ")));
+    rows
+}
+
+/// What the network reaches.
+fn reach(plan: &Plan) -> Vec<(&'static str, String)> {
+    let (grant, reach) = (&plan.grant, &plan.grant.reach);
+    let ports = |ports: &[u16]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut rows = match grant.network {
+        Network::Filtered => vec![
+            ("", format!("names: {}", reach.names.join(", "))),
+            ("", format!("narrowed to: {}", grant.narrow.join(", "))),
+            ("", format!("private names and networks: {}", reach.private.join(", "))),
+            ("", format!("ports of this machine inside: {}", ports(&reach.local_ports))),
+            ("", format!("ports of the agent on this machine: {}", ports(&grant.publish))),
+            ("", format!("through the proxy: {}", reach.upstream_proxy.as_deref().unwrap_or_default())),
+        ],
+        _ => vec![],
+    };
+    rows.retain(|(_, text)| !text.ends_with(": "));
     rows
 }
 

@@ -10,6 +10,7 @@ use agent_aws_plan::Plan;
 use agent_aws_protocol::{ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, Request, Started};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::blocked::{self, Blocked};
 use crate::explain::explain;
 use crate::failure::Failure;
 use crate::helper::{Helper, read_plan, unexpected};
@@ -63,6 +64,7 @@ pub(crate) fn run(
         begun: false,
         pending: Vec::new(),
         notices: Vec::new(),
+        said: Vec::new(),
         started: None,
         plan: Vec::new(),
         granted: Granted::default(),
@@ -111,6 +113,8 @@ struct Session {
     pending: Vec<i32>,
     /// Notices that came while it had the terminal.
     notices: Vec<String>,
+    /// Names that the gateway refused, as far as they were said.
+    said: Vec<String>,
     started: Option<Standing>,
     /// The pieces of the plan.
     plan: Vec<u8>,
@@ -227,6 +231,9 @@ impl Session {
             HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
             HelperToCli::Text(text) => say::out(&say::escaped_block(&text))?,
             HelperToCli::Notice(text) => self.on_notice(text),
+            HelperToCli::Blocked { name, port, why, count } => {
+                self.on_blocked(&Blocked { name: &name, port, why: &why, count });
+            }
             HelperToCli::Started(started) => self.on_started(started),
             HelperToCli::Ready { group } => self.on_ready(group)?,
             HelperToCli::Stopped(signal) => return Ok(self.on_stopped(signal)),
@@ -274,6 +281,19 @@ impl Session {
             say::line(&text);
         } else if self.notices.len() < MOST_NOTICES {
             self.notices.push(text);
+        }
+    }
+
+    /// Said at once where it does not fall into a picture: an agent that paints one takes the terminal out of line mode.
+    fn on_blocked(&mut self, blocked: &Blocked<'_>) {
+        if let Some(started) = &self.started {
+            blocked::keep(&started.said.session, blocked);
+        }
+        if !blocked::is_news(&mut self.said, blocked) {
+        } else if say::on_terminal() && self.terminal.is_in_line_mode() {
+            say::line(&blocked.line());
+        } else {
+            self.on_notice(blocked.line());
         }
     }
 

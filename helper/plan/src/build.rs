@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use agent_aws_policy::{Home, Limits, Network};
+use agent_aws_policy::{Home, Limits, Network, Reach};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{PlanError, REPOSITORY, never_writable, plain, shown};
@@ -34,6 +34,12 @@ pub struct Grant {
     pub sandbox: String,
     /// Its network.
     pub network: Network,
+    /// What that reaches, presets spelt out.
+    pub reach: Reach,
+    /// What the caller narrowed the names to; empty: not at all.
+    pub narrow: Vec<String>,
+    /// Ports of the agent's loopback that are offered on the host's.
+    pub publish: Vec<u16>,
     /// What it has as home.
     pub home: Home,
     /// Whether homes may be shared between identities.
@@ -119,15 +125,15 @@ impl Plan {
         self.intents.sort_by_cached_key(|i| i.path.components().count());
     }
 
-    /// Adds what the CLI made ready: files in the sandbox's own /run, and what of a real home is hidden: secret stores,
+    /// Adds what the CLI made ready: files in the sandbox's own /run, or over those of the host in /etc, and what of a real home is hidden: secret stores,
     /// wherever the caller's links lead, sockets and FIFOs. Paths are bytes, as they came.
     pub fn complete(&mut self, files: Vec<(Vec<u8>, Vec<u8>)>, hide: Vec<Vec<u8>>) -> Result<(), PlanError> {
         let path = |bytes| PathBuf::from(OsString::from_vec(bytes));
         for (name, content) in files {
             let path = path(name);
             plain("a file for the agent", &path)?;
-            if !path.starts_with("/run") {
-                return Err(PlanError::never("a file for the agent", &path, "it is not in /run"));
+            if !path.starts_with("/run") && !path.starts_with("/etc") {
+                return Err(PlanError::never("a file for the agent", &path, "it is not in /run or /etc"));
             }
             let reason = "made for the agent, without a secret";
             self.intent(&path, What::File { content }, Access::Read, reason, Origin::Table("ours".into()));

@@ -35,8 +35,8 @@ pub(crate) fn confine(mode: Mode) -> Result<(), Refusal> {
 }
 
 /// The root becomes an empty, read-only file system that is mounted nowhere.
-fn empty_root() -> Result<(), Failure> {
-    let fail = |e: rustix::io::Errno| Failure::plain("an empty root for the supervisor", e);
+pub(crate) fn empty_root() -> Result<(), Failure> {
+    let fail = |e: rustix::io::Errno| Failure::plain("an empty root of a process of ours", e);
     let flags =
         MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let root = new_file_system("tmpfs", &[("size", "4096"), ("mode", "0555")], flags);

@@ -9,6 +9,7 @@ mod child;
 mod confine;
 mod decide;
 mod entry;
+mod gateway;
 mod installation;
 mod mounts;
 mod policy_files;
@@ -17,6 +18,7 @@ mod record;
 mod refusal;
 mod renew;
 mod sandbox;
+mod service;
 mod subject;
 mod supervise;
 mod sys;
@@ -30,6 +32,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_aws_plan::{Origin, Plan, Wish, plan};
+use agent_aws_policy::Network;
 use agent_aws_protocol::{
     Bytes, Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing,
     Started,
@@ -121,8 +124,12 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
         return queries::send(cli, &HelperToCli::Done);
     }
     if !entered.mode.is_privileged() {
-        let text = "running without the setuid helper: policy is advisory here";
-        let _ = cli.send(&HelperToCli::Notice(text.into()));
+        let open = match plan.grant.network {
+            Network::Shared => "; metadata services and all of this machine's network can be reached",
+            Network::None | Network::Filtered => "",
+        };
+        let text = format!("running without the setuid helper: policy is advisory here{open}");
+        let _ = cli.send(&HelperToCli::Notice(text));
     }
     let records = Records::open(&entered.mode, &person.caller.home)?;
     let record = records.begin(&row(&entered, &plan))?;
@@ -162,14 +169,15 @@ fn assemble(
     policy: PolicyFiles,
 ) -> Result<(Parts, Mode), Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
+    let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
-    let sandbox = sandbox::build(&entered, &plan)?;
+    let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref())?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let first = plan.command.first().map(|c| OsStr::from_bytes(c).display().to_string());
     let renewal = Renewal { policy, person, granting, command: first.unwrap_or_default() };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok((Parts { init, broker, renewal, started, wait: request.wait, mounts }, entered.mode))
+    Ok((Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts }, entered.mode))
 }
 
 /// Supervise, without privilege, until the end.

@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
+use crate::gateway::{self, laid};
 use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
+use crate::service::Service;
 use crate::sys;
 
 /// How long opening the caller's paths may take: they may lie on a file server.
@@ -60,7 +62,7 @@ enum Built {
 }
 
 /// Builds it.
-pub(crate) fn build(entered: &Entered, plan: &Plan) -> Result<Sandbox, Refusal> {
+pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Sandbox, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
@@ -71,19 +73,24 @@ pub(crate) fn build(entered: &Entered, plan: &Plan) -> Result<Sandbox, Refusal> 
         false => None,
     };
     let group = match (entered.mode.is_privileged(), plan.grant.limits.memory) {
-        (true, _) => Group::make(&plan.grant.session, &plan.grant.limits).map_err(kernel)?,
+        (true, _) => Group::make(&plan.grant.session, &plan.grant.limits, !private).map_err(kernel)?,
         (false, None) => None,
         (false, _) => return Err(kernel(Failure::plain("`memory`", "only the setuid helper can limit it"))),
+    };
+    let guard = match private {
+        true => None,
+        false => gateway::guard(plumber, group.as_ref(), plan)?,
     };
     let namespaces = Namespaces { network: private, user: facts.user_namespace, group };
     // Why the kernel gives none, and what to do, the CLI says.
     let builder = Child::start("new namespaces", Some(namespaces), BUILDING, |report| {
         let report = Channel::new(report, BUILDING);
-        let refusal = become_init(entered, plan, facts, prepared, &report, theirs);
+        let refusal = become_init(entered, plan, facts, prepared, (&report, theirs, plumber));
         let _ = report.send(&Built::Refused(refusal));
         125
     })?;
     let listeners = hear(&builder)?;
+    gateway::guarded(guard, plan)?;
     let init = Child { channel: ours, ..builder };
     Ok(Sandbox { init, listeners })
 }
@@ -297,14 +304,13 @@ fn become_init(
     plan: &Plan,
     facts: KernelFacts,
     prepared: Option<Prepared>,
-    report: &Channel,
-    channel: OwnedFd,
+    with: (&Channel, OwnedFd, Option<&Service>),
 ) -> Refusal {
     let prepared = match prepared {
         Some(prepared) => Ok(prepared),
         None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, facts)),
     };
-    match prepared.and_then(|p| finish(entered, plan, p, report, &channel).map_err(kernel)) {
+    match prepared.and_then(|p| finish(entered, plan, p, &with)) {
         Ok(never) => match never {},
         Err(refusal) => refusal,
     }
@@ -314,18 +320,31 @@ fn finish(
     entered: &Entered,
     plan: &Plan,
     prepared: Prepared,
-    report: &Channel,
-    channel: &OwnedFd,
-) -> Result<Infallible, Failure> {
+    (report, channel, plumber): &(&Channel, OwnedFd, Option<&Service>),
+) -> Result<Infallible, Refusal> {
     let owner = (entered.caller.uid, entered.caller.gid);
     // Now: from before it is in its group, the root of what it sees would be the caller's.
-    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| Failure::plain("a cgroup namespace", e))?;
+    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| kernel(Failure::plain("a cgroup namespace", e)))?;
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops)?;
+    let plumber = plumber.filter(|_| prepared.lowered.private_network).map(|p| p.start(None)).transpose()?;
+    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
+    if let Some(plumber) = plumber {
+        laid(plumber, !plan.grant.publish.is_empty())?;
+    }
     let doors: Vec<_> = listeners.doors.iter().map(AsFd::as_fd).collect();
     let told = report.send_with(&Built::Mounted { http: listeners.http }, &doors);
-    told.map_err(|e| Failure::plain("the helper", e))?;
+    told.map_err(|e| broken("the helper", e))?;
+    execute_init(entered, plan, &prepared.lowered.fence, channel).map_err(kernel)
+}
+
+/// Drops, restricts itself and executes init.
+fn execute_init(
+    entered: &Entered,
+    plan: &Plan,
+    fence: &linux::Fence,
+    channel: &OwnedFd,
+) -> Result<Infallible, Failure> {
     // Opened beneath the new root, where Landlock's rules cover it.
     let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let init = init.map_err(|e| Failure::os("opening", Path::new(INIT), e))?;
@@ -336,7 +355,7 @@ fn finish(
     let command = plan.command.iter().map(|argument| CString::new(argument.as_slice()));
     let arguments = [Ok(c"agent-aws-init".into())].into_iter().chain(command).collect::<Result<Vec<_>, _>>();
     let arguments = arguments.map_err(|_| Failure::plain("the command", "an argument contains a NUL byte"))?;
-    linux::restrict(&prepared.lowered.fence)?;
+    linux::restrict(fence)?;
     Err(Failure::os("executing", Path::new(INIT), sys::execute(init.as_fd(), &arguments, &[])))
 }
 

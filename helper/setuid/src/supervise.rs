@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use agent_aws_protocol::gateway::GatewayToHelper;
 use agent_aws_protocol::{
     BrokerToHelper, Channel, ChannelError, CliToHelper, EnvVar, Exit, FailureCode, HelperToBroker, HelperToCli,
     HelperToInit, InitToHelper, Refusal, Started, state, wait_for,
@@ -24,10 +25,16 @@ const START: Duration = Duration::from_secs(30);
 /// Number of the capability in the agent: at least 100, or node drops it.
 pub(crate) const DOOR: i32 = 100;
 
+/// Without the setuid bit, or where the kernel refuses BPF.
+const SOME_PORTS: &str =
+    "network filtered: only the usual ports below 1024 are caught without a proxy here (see docs/network.md)";
+
 /// What a session is made of before it runs.
 pub(crate) struct Parts {
     pub(crate) init: Child,
     pub(crate) broker: Child,
+    /// With `network = "filtered"`.
+    pub(crate) gateway: Option<Child>,
     pub(crate) renewal: Renewal,
     pub(crate) started: Started,
     /// Whether the agent waits for the first mint.
@@ -44,6 +51,8 @@ pub(crate) struct Session {
     state: state::State,
     group: Option<i32>,
     minted: bool,
+    /// The gateway serves, or there is none.
+    reachable: bool,
     /// Why the last mint failed.
     cause: Option<String>,
     since: Instant,
@@ -96,7 +105,8 @@ impl Session {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let stop = SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))?;
         let (state, since) = (state::State::Starting, Instant::now());
-        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, cause: None, since })
+        let reachable = parts.gateway.is_none();
+        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, reachable, cause: None, since })
     }
 
     /// Until the end.
@@ -109,13 +119,16 @@ impl Session {
     }
 
     fn attend(&mut self) -> Result<(), End> {
-        let [cli, init, broker, stop, mounts] = self.wait_for_something()?;
+        let [cli, init, broker, stop, mounts, gateway] = self.wait_for_something()?;
         // Init first: how the agent ended is worth more than that something else ended after it.
         if init {
             self.hear_init()?;
         }
         if broker {
             self.hear_broker()?;
+        }
+        if gateway {
+            self.hear_gateway()?;
         }
         if cli {
             self.hear_cli()?;
@@ -131,16 +144,19 @@ impl Session {
         }
     }
 
-    /// Which conversations have something to say: the CLI, init, the broker, a signal, the mount table.
-    fn wait_for_something(&self) -> Result<[bool; 5], Refusal> {
+    /// Which conversations have something to say: the CLI, init, the broker, a signal, the mount table, the gateway.
+    fn wait_for_something(&self) -> Result<[bool; 6], Refusal> {
         let limit = (self.state != state::State::Running).then_some(START);
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
+        // Without a gateway the last one stands for nothing twice.
+        let gateway = self.parts.gateway.as_ref().map_or(&self.parts.broker.channel, |g| &g.channel);
         let mut fds = [
             PollFd::new(&self.cli, PollFlags::IN),
             PollFd::new(&self.parts.init.channel, PollFlags::IN),
             PollFd::new(&self.parts.broker.channel, PollFlags::IN),
             PollFd::new(&self.stop, PollFlags::IN),
             PollFd::new(&self.parts.mounts, PollFlags::PRI),
+            PollFd::new(gateway, PollFlags::IN),
         ];
         match wait_for(&mut fds, left) {
             Ok(0) => {
@@ -150,7 +166,8 @@ impl Session {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(refuse(FailureCode::Kernel, format_args!("poll: {e}"))),
         }
-        Ok(fds.map(|fd| !fd.revents().is_empty()))
+        let [cli, init, broker, stop, mounts, gateway] = fds.map(|fd| !fd.revents().is_empty());
+        Ok([cli, init, broker, stop, mounts, gateway && self.parts.gateway.is_some()])
     }
 
     fn hear_init(&mut self) -> Result<(), End> {
@@ -193,7 +210,7 @@ impl Session {
     /// The agent begins when its process waits and, unless told otherwise, credentials are there.
     fn ready_if_all_is(&mut self) -> Result<(), Refusal> {
         let Some(group) = self.group else { return Ok(()) };
-        if self.state != state::State::Starting || (self.parts.wait && !self.minted) {
+        if self.state != state::State::Starting || (self.parts.wait && !self.minted) || !self.reachable {
             return Ok(());
         }
         self.state = state::State::Ready;
@@ -235,6 +252,31 @@ impl Session {
                 Ok(())
             }
             BrokerToHelper::Renew => self.renew(),
+        }
+    }
+
+    /// What it refuses is told to the caller and written to the audit trail.
+    fn hear_gateway(&mut self) -> Result<(), Refusal> {
+        let Some(gateway) = &self.parts.gateway else { return Ok(()) };
+        let gone = |e| broken("the gateway ended, and with it the network of the sandbox", e);
+        match gateway.channel.receive::<GatewayToHelper>(None).map_err(gone)?.message {
+            GatewayToHelper::Ready { every_port } => {
+                self.reachable = true;
+                if !every_port {
+                    self.tell_cli(&HelperToCli::Notice(SOME_PORTS.into()))?;
+                }
+                self.ready_if_all_is()
+            }
+            GatewayToHelper::Failed { cause } => {
+                Err(refuse(FailureCode::Kernel, format_args!("network `filtered`: {cause}")))
+            }
+            GatewayToHelper::Blocked { name, port, why, count } => {
+                let name = name.chars().take(255).flat_map(char::escape_debug).collect::<String>();
+                let fields: [crate::audit::Field<'_>; 4] =
+                    [("name", &name), ("port", &port), ("cause", &why), ("count", &count)];
+                self.audit.record("blocked", &fields)?;
+                self.tell_cli(&HelperToCli::Blocked { name, port, why, count })
+            }
         }
     }
 
@@ -310,8 +352,9 @@ impl Session {
 
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
-        // Both end at the same time.
+        // All end at the same time.
         self.parts.broker.process.kill();
+        self.parts.gateway.iter().for_each(|gateway| gateway.process.kill());
         drop(self.parts);
         drop(record);
         let how = match &end {
