@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use agent_aws_protocol::{FailureCode, Refusal};
+use agent_aws_protocol::Refusal;
 use agent_aws_sandbox::{Failure, Ids, become_permanently, become_plumber, forbid_gaining_unprivileged};
 use nix::sys::signal::SigSet;
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -12,7 +12,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use crate::child::Child;
 use crate::confine::empty_root;
 use crate::entry::{Entered, null};
-use crate::refusal::{installation, refuse};
+use crate::refusal::installation;
 use crate::sys;
 
 /// How long a message that has begun may take.
