@@ -310,7 +310,7 @@ fn become_init(
         Some(prepared) => Ok(prepared),
         None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, facts)),
     };
-    match prepared.and_then(|p| finish(entered, plan, p, &with)) {
+    match prepared.and_then(|p| finish(entered, plan, p, &with).map_err(kernel)) {
         Ok(never) => match never {},
         Err(refusal) => refusal,
     }
@@ -321,30 +321,22 @@ fn finish(
     plan: &Plan,
     prepared: Prepared,
     (report, channel, plumber): &(&Channel, OwnedFd, Option<&Service>),
-) -> Result<Infallible, Refusal> {
+) -> Result<Infallible, Failure> {
     let owner = (entered.caller.uid, entered.caller.gid);
     // Now: from before it is in its group, the root of what it sees would be the caller's.
-    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| kernel(Failure::plain("a cgroup namespace", e)))?;
+    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| Failure::plain("a cgroup namespace", e))?;
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let plumber = plumber.filter(|_| prepared.lowered.private_network).map(|p| p.start(None)).transpose()?;
-    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
+    let laying = |e: Refusal| Failure::plain("the sandbox's network", e.text);
+    let plumber = plumber.filter(|_| prepared.lowered.private_network).map(|p| p.start(None));
+    let plumber = plumber.transpose().map_err(laying)?;
+    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops)?;
     if let Some(plumber) = plumber {
-        laid(plumber, !plan.grant.publish.is_empty())?;
+        laid(plumber, !plan.grant.publish.is_empty()).map_err(laying)?;
     }
     let doors: Vec<_> = listeners.doors.iter().map(AsFd::as_fd).collect();
     let told = report.send_with(&Built::Mounted { http: listeners.http }, &doors);
-    told.map_err(|e| broken("the helper", e))?;
-    execute_init(entered, plan, &prepared.lowered.fence, channel).map_err(kernel)
-}
-
-/// Drops, restricts itself and executes init.
-fn execute_init(
-    entered: &Entered,
-    plan: &Plan,
-    fence: &linux::Fence,
-    channel: &OwnedFd,
-) -> Result<Infallible, Failure> {
+    told.map_err(|e| Failure::plain("the helper", e))?;
     // Opened beneath the new root, where Landlock's rules cover it.
     let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let init = init.map_err(|e| Failure::os("opening", Path::new(INIT), e))?;
@@ -355,7 +347,7 @@ fn execute_init(
     let command = plan.command.iter().map(|argument| CString::new(argument.as_slice()));
     let arguments = [Ok(c"agent-aws-init".into())].into_iter().chain(command).collect::<Result<Vec<_>, _>>();
     let arguments = arguments.map_err(|_| Failure::plain("the command", "an argument contains a NUL byte"))?;
-    linux::restrict(fence)?;
+    linux::restrict(&prepared.lowered.fence)?;
     Err(Failure::os("executing", Path::new(INIT), sys::execute(init.as_fd(), &arguments, &[])))
 }
 

@@ -148,7 +148,7 @@ impl Session {
     fn wait_for_something(&self) -> Result<[bool; 6], Refusal> {
         let limit = (self.state != state::State::Running).then_some(START);
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
-        // Without a gateway the last one stands for nothing twice.
+        // Without a gateway its place is the broker's once more.
         let gateway = self.parts.gateway.as_ref().map_or(&self.parts.broker.channel, |g| &g.channel);
         let mut fds = [
             PollFd::new(&self.cli, PollFlags::IN),
