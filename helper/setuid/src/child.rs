@@ -1,14 +1,15 @@
 //! Short-lived children: whatever may hang or run foreign code does so in one of these, under a deadline.
 
+use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use agent_aws_protocol::{Channel, Refusal, wait_for};
+use agent_aws_protocol::{Channel, FailureCode, Refusal, wait_for};
 use agent_aws_sandbox::sys::Cloned;
-use agent_aws_sandbox::{Failure, Group, Namespaces, spawn};
+use agent_aws_sandbox::{Group, Namespaces, spawn};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::refusal::kernel;
+use crate::refusal::refuse;
 use crate::sys;
 
 /// A child of ours, held by a descriptor that no reuse of its number can mislead. Dropping it ends it.
@@ -32,12 +33,12 @@ impl Child {
     /// Forks; the child runs `work` with its end of a channel and never returns from it.
     /// `step` is what messages call that.
     pub(crate) fn start(
-        step: &'static str,
+        step: impl Display,
         namespaces: Option<Namespaces>,
         patience: Duration,
         work: impl FnOnce(OwnedFd) -> i32,
     ) -> Result<Self, Refusal> {
-        let fail = |e| kernel(Failure::plain(step, e));
+        let fail = |e: std::io::Error| refuse(FailureCode::Kernel, format_args!("{step}: {e}"));
         let (ours, theirs) = Channel::pair().map_err(fail)?;
         match spawn(namespaces.as_ref()).map_err(fail)? {
             Cloned::Parent { pid, pidfd } => {

@@ -66,7 +66,7 @@ impl Service {
     pub(crate) fn start(&self, channel: Option<BorrowedFd<'_>>) -> Result<Child, Refusal> {
         let channel = channel.or(self.channel.as_ref().map(AsFd::as_fd));
         let null = null().map_err(|e| installation(format!("/dev/null: {e}"), "the machine is broken"))?;
-        Child::start("starting a program of ours", None, PATIENCE, |socket| {
+        Child::start(format_args!("starting {}", self.name), None, PATIENCE, |socket| {
             let failure = self.become_it(&null, socket, channel);
             drop(failure);
             125
