@@ -174,8 +174,7 @@ fn assemble(
     let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref())?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
-    let first = plan.command.first().map(|c| OsStr::from_bytes(c).display().to_string());
-    let renewal = Renewal { policy, person, granting, command: first.unwrap_or_default() };
+    let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
     Ok((Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts }, entered.mode))
 }

@@ -13,8 +13,6 @@ pub(crate) struct Renewal {
     pub(crate) policy: PolicyFiles,
     pub(crate) person: Person,
     pub(crate) granting: Granting,
-    /// First argument of the command, for messages.
-    pub(crate) command: String,
 }
 
 /// Why there is no leave to refresh.

@@ -64,6 +64,8 @@ pub(crate) enum End {
     Agent(Exit),
     /// We ended it, or it never ran.
     Refused(Refusal),
+    /// The command or the working directory cannot be used.
+    NotExecuted { errno: i32, directory: bool },
     /// The CLI is gone: nobody is left to tell.
     Abandoned,
 }
@@ -181,30 +183,11 @@ impl Session {
                 self.group = said.pid;
                 self.ready_if_all_is()?;
             }
-            InitToHelper::CannotExecute { errno, directory } => {
-                return Err(self.cannot_execute(errno, directory).into());
-            }
+            InitToHelper::CannotExecute { errno, directory } => return Err(End::NotExecuted { errno, directory }),
             InitToHelper::Stopped(signal) => self.tell_cli(&HelperToCli::Stopped(signal))?,
             InitToHelper::Ended(exit) => return Err(End::Agent(exit)),
         }
         Ok(())
-    }
-
-    fn cannot_execute(&self, errno: i32, directory: bool) -> Refusal {
-        let error = std::io::Error::from_raw_os_error(errno);
-        let command = self.parts.renewal.command.escape_debug().to_string();
-        if directory {
-            return refuse(FailureCode::BadRequest, format_args!("the working directory cannot be entered: {error}"));
-        }
-        match errno {
-            libc::ENOENT | libc::ENOTDIR => {
-                let text = format!("`{command}` is not there inside the sandbox");
-                let advice =
-                    "it must lie in a system directory, the project, or the agent's home (`agent-aws run --explain`)";
-                advise(FailureCode::CommandNotFound, text, advice)
-            }
-            _ => refuse(FailureCode::CommandNotExecutable, format_args!("`{command}` cannot be executed: {error}")),
-        }
     }
 
     /// The agent begins when its process waits and, unless told otherwise, credentials are there.
@@ -361,12 +344,14 @@ impl Session {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
             End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),
             End::Refused(refusal) => refusal.text.clone(),
+            End::NotExecuted { errno, .. } => format!("not executed: {}", std::io::Error::from_raw_os_error(*errno)),
             End::Abandoned => "agent-aws was gone".into(),
         };
         let _ = self.audit.record("end", &[("how", &how)]);
         let _ = match end {
             End::Agent(exit) => self.cli.send(&HelperToCli::Ended(exit)),
             End::Refused(refusal) => self.cli.send(&HelperToCli::Refused(refusal)),
+            End::NotExecuted { errno, directory } => self.cli.send(&HelperToCli::NotExecuted { errno, directory }),
             End::Abandoned => Ok(()),
         };
     }

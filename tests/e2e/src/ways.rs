@@ -72,7 +72,9 @@ pub fn serve() {
 }
 
 fn tcp(at: &str) {
-    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt};
+    use nix::sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
+    };
     use std::os::fd::AsRawFd;
     let address: std::net::SocketAddr = at.parse().expect("an address");
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };

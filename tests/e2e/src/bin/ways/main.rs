@@ -11,7 +11,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use agent_aws_e2e::ways::{WAYS, Way, sentence};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, connect, sendto, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, connect, sendto, socket,
+};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -55,7 +57,9 @@ fn attempt(way: &Way) -> nix::Result<String> {
             connect(socket.as_raw_fd(), &to)?;
             nix::sys::socket::send(socket.as_raw_fd(), message, MsgFlags::empty()).map(drop)?;
         }
-        "fast-open" => sendto(socket.as_raw_fd(), message, &to, MsgFlags::from_bits_retain(libc::MSG_FASTOPEN)).map(drop)?,
+        "fast-open" => {
+            sendto(socket.as_raw_fd(), message, &to, MsgFlags::from_bits_retain(libc::MSG_FASTOPEN)).map(drop)?
+        }
         _ => sendto(socket.as_raw_fd(), message, &to, MsgFlags::empty()).map(drop)?,
     }
     heard(&socket, way.how == "icmp")
