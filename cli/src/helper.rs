@@ -1,7 +1,6 @@
 //! The helper: where it is, how it is started, and the conversation with it.
 
 use std::ffi::OsString;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -51,7 +50,7 @@ impl Helper {
     /// the terminal are for the agent, and the session must go on being looked after while its job is stopped.
     pub(crate) fn start(command: &[OsString], stdout: Stdio, mask: SigSet) -> Result<Self, Failure> {
         let path = path()?;
-        let (ours, theirs) = Channel::pair().map_err(|e| Failure::Os("cannot make a socket pair", e))?;
+        let (ours, theirs) = Channel::pair().map_err(|e| Failure::Os("cannot make a socket pair", e.into()))?;
         let mut helper = Command::new(&path);
         helper.arg0(NAME).process_group(0).stdout(stdout);
         if !command.is_empty() {
@@ -200,5 +199,5 @@ pub(crate) fn may_be_own(ask: &Ask) -> bool {
 pub(crate) fn unexpected(message: &HelperToCli) -> Failure {
     let name = format!("{message:?}");
     let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
-    Failure::Conversation(ChannelError::Os(io::Error::other(format!("{name} was not expected"))))
+    Failure::Other(format!("the conversation with the helper broke: {name} was not expected"), None)
 }
