@@ -85,14 +85,17 @@ pub(crate) fn run(
         say::line(notice);
     }
     let output = session.helper.child.stdout.take();
+    let mut watch = session.watch.filter(|_| session.begun);
+    if end.is_ok() {
+        // Everything that could write is gone by now: the helper says the end when nothing is left.
+        watch.take().map(Watch::end);
+    }
     session.helper.close_and_wait();
     if let Some(prepared) = session.prepared {
         prepared.release();
     }
-    if let Some(watch) = session.watch.filter(|_| session.begun) {
-        // Everything that could write is gone by now: the helper's end is the end of the sandbox.
-        watch.end();
-    }
+    // Without a word of the helper's, its own end is the end of the sandbox.
+    watch.map(Watch::end);
     if let Some(signal) = key {
         session.signals.tell_group(signal);
     }

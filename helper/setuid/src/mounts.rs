@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use agent_aws_protocol::{FailureCode, Refusal};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, openat};
 
 use crate::refusal::refuse;
 
@@ -16,11 +16,11 @@ pub(crate) struct Mounts {
 }
 
 impl Mounts {
-    /// Remembers the mounts that the process `pid` sees.
-    pub(crate) fn of(pid: i32) -> Result<Self, Refusal> {
+    /// Remembers the mounts that the process `pid` of `proc` sees.
+    pub(crate) fn of(pid: i32, proc: &OwnedFd) -> Result<Self, Refusal> {
         let fail = |e: rustix::io::Errno| refuse(FailureCode::Kernel, format_args!("the sandbox's mount table: {e}"));
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let table = openat(CWD, format!("/proc/{pid}/mountinfo"), flags, Mode::empty()).map_err(fail)?;
+        let table = openat(proc, format!("{pid}/mountinfo"), flags, Mode::empty()).map_err(fail)?;
         let planned = read(&table).map_err(fail)?;
         if planned.is_empty() {
             return Err(refuse(FailureCode::Kernel, "the sandbox has no mounts"));

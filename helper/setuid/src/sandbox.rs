@@ -59,8 +59,14 @@ enum Built {
     Refused(Refusal),
 }
 
-/// Builds it.
-pub(crate) fn build(entered: &Entered, plan: &Plan) -> Result<Sandbox, Refusal> {
+/// A process that builds it; then it executes init.
+pub(crate) struct Building {
+    builder: Child,
+    ours: Channel,
+}
+
+/// Begins to build it.
+pub(crate) fn begin(entered: &Entered, plan: &Plan) -> Result<Building, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
@@ -83,10 +89,15 @@ pub(crate) fn build(entered: &Entered, plan: &Plan) -> Result<Sandbox, Refusal> 
         125
     });
     // Why the kernel gives none, and what to do, the CLI says.
-    let builder = builder.map_err(|e| kernel(Failure::plain("new namespaces", e)))?;
-    let listeners = hear(&builder)?;
-    let init = Child { channel: ours, ..builder };
-    Ok(Sandbox { init, listeners })
+    builder.map(|builder| Building { builder, ours }).map_err(|e| kernel(Failure::plain("new namespaces", e)))
+}
+
+impl Building {
+    /// Waits for init.
+    pub(crate) fn finish(self) -> Result<Sandbox, Refusal> {
+        let listeners = hear(&self.builder)?;
+        Ok(Sandbox { init: Child { channel: self.ours, ..self.builder }, listeners })
+    }
 }
 
 /// The builder's report: mounted, then silence because init was executed.

@@ -329,10 +329,12 @@ impl Session {
 
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
-        // Both end at the same time.
-        self.parts.broker.process.kill();
-        drop(self.parts);
-        drop(record);
+        // All end at the same time: the mounts with init, if nobody else holds them.
+        let Parts { init, broker, mounts, .. } = self.parts;
+        broker.process.kill();
+        init.process.kill();
+        drop(mounts);
+        drop((init, broker, record));
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
             End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),
