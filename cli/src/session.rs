@@ -10,6 +10,7 @@ use agent_aws_plan::Plan;
 use agent_aws_protocol::{ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, Request, Started};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::blocked::{self, Blocked};
 use crate::explain::explain;
 use crate::failure::Failure;
 use crate::helper::{Helper, read_plan, unexpected};
@@ -63,6 +64,7 @@ pub(crate) fn run(
         begun: false,
         pending: Vec::new(),
         notices: Vec::new(),
+        said: Vec::new(),
         started: None,
         plan: Vec::new(),
         granted: Granted::default(),
@@ -114,6 +116,8 @@ struct Session {
     pending: Vec<i32>,
     /// Notices that came while it had the terminal.
     notices: Vec<String>,
+    /// Names that the gateway refused, as far as they were said.
+    said: Vec<String>,
     started: Option<Standing>,
     /// The pieces of the plan.
     plan: Vec<u8>,
@@ -230,6 +234,9 @@ impl Session {
             HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
             HelperToCli::Text(text) => say::out(&say::escaped_block(&text))?,
             HelperToCli::Notice(text) => self.on_notice(text),
+            HelperToCli::Blocked { name, port, why, count } => {
+                self.on_blocked(&Blocked { name: &name, port, why: &why, count });
+            }
             HelperToCli::Started(started) => self.on_started(started),
             HelperToCli::Ready { group } => self.on_ready(group)?,
             HelperToCli::Stopped(signal) => return Ok(self.on_stopped(signal)),
@@ -259,15 +266,10 @@ impl Session {
             files: inside::files(&plan),
         };
         if self.explain {
-            plan.environment = ready.environment.iter().map(|v| (v.name.clone(), v.value.clone())).collect();
-            plan.directory = PathBuf::from(OsString::from_vec(ready.directory.clone()));
-            let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
-            let hide = ready.hide.iter().map(|hidden| path(hidden)).collect();
-            let files = ready.files.iter().map(|(name, content)| (path(name), content.clone())).collect();
-            let made = plan.complete(files, hide);
+            let made = plan.complete(ready.files.clone(), ready.hide.clone());
             made.map_err(|e| Failure::Other(e.to_string(), None))?;
             let real = plan.grant.home != agent_aws_policy::Home::Agent;
-            say::out(&(explain(&plan) + &preset::explain(self.preset.as_ref(), real)))?;
+            say::out(&(explain(&plan, &ready) + &preset::explain(self.preset.as_ref(), real)))?;
         }
         self.helper.tell(&CliToHelper::Prepared(ready))?;
         self.prepared = Some(prepared);
@@ -282,6 +284,19 @@ impl Session {
             say::line(&text);
         } else if self.notices.len() < MOST_NOTICES {
             self.notices.push(text);
+        }
+    }
+
+    /// Said at once where it does not fall into a picture: an agent that paints one takes the terminal out of line mode.
+    fn on_blocked(&mut self, blocked: &Blocked<'_>) {
+        if let Some(started) = &self.started {
+            blocked::keep(&started.said.session, blocked);
+        }
+        if !blocked::is_news(&mut self.said, blocked) {
+        } else if say::on_terminal() && self.terminal.is_in_line_mode() {
+            say::line(&blocked.line());
+        } else {
+            self.on_notice(blocked.line());
         }
     }
 

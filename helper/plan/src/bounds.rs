@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::build::Grant;
-use crate::intent::{Access, Caller, Intent, Origin, Plan, SourceId, Text, What};
-use crate::tables;
+use crate::intent::{Access, Intent, Origin, Plan, SourceId, Text, What};
+use crate::tables::{self, Row};
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,21 +56,6 @@ pub(crate) fn plain(what: &Text, path: &Path) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Everything about a writable path that can be said without looking at it. It is applied to the path as asked and,
-/// by whoever opened it, to the path that the kernel says it is.
-pub(crate) fn check_writable(what: &Text, path: &Path, caller: &Caller, g: &Grant) -> Result<(), PlanError> {
-    plain(what, path)?;
-    if let Some(reason) = never_writable(path) {
-        return Err(PlanError::Never(what.clone(), path.into(), reason));
-    }
-    check_hidden(what, path, caller, g)?;
-    if !g.rw_paths.iter().any(|bound| path.starts_with(bound)) {
-        let bounds: Vec<String> = g.rw_paths.iter().map(|p| p.display().to_string()).collect();
-        return Err(PlanError::OutOfBounds(what.clone(), path.into(), bounds.join(", ")));
-    }
-    Ok(())
-}
-
 /// Why a path may never be writable, whoever asks.
 pub(crate) fn never_writable(path: &Path) -> Option<&'static str> {
     let itself = tables::NEVER_WRITABLE.find(path.as_os_str().as_encoded_bytes());
@@ -79,45 +63,57 @@ pub(crate) fn never_writable(path: &Path) -> Option<&'static str> {
     itself.or_else(around).map(|row| row.reason)
 }
 
-/// As [`check_writable`], for a path that is only shown.
-pub(crate) fn check_readable(what: &Text, path: &Path, caller: &Caller, g: &Grant) -> Result<(), PlanError> {
-    plain(what, path)?;
-    let replaced = ["/", "/sys", "/tmp", "/var"];
-    let inside = ["/proc", "/dev", "/run", "/etc/agent-aws", "/var/log/agent-aws"];
-    if replaced.iter().any(|p| path == Path::new(p)) || inside.iter().any(|p| path.starts_with(p)) {
-        return Err(PlanError::Never(what.clone(), path.into(), "the sandbox has its own, or hides it"));
+impl Plan {
+    /// Everything about a writable path that can be said without looking at it. It is applied to the path as asked and,
+    /// by whoever opened it, to the path that the kernel says it is.
+    pub(crate) fn check_writable(&self, what: &Text, path: &Path) -> Result<(), PlanError> {
+        plain(what, path)?;
+        if let Some(reason) = never_writable(path) {
+            return Err(PlanError::Never(what.clone(), path.into(), reason));
+        }
+        self.check_hidden(what, path)?;
+        if !self.grant.rw_paths.iter().any(|bound| path.starts_with(bound)) {
+            let bounds: Vec<String> = self.grant.rw_paths.iter().map(|p| p.display().to_string()).collect();
+            return Err(PlanError::OutOfBounds(what.clone(), path.into(), bounds.join(", ")));
+        }
+        Ok(())
     }
-    check_hidden(what, path, caller, g)
-}
 
-fn check_hidden(what: &Text, path: &Path, caller: &Caller, g: &Grant) -> Result<(), PlanError> {
-    if caller.home.starts_with(path) {
-        return Err(PlanError::Home(what.clone(), path.into()));
+    /// As [`Plan::check_writable`], for a path that is only shown.
+    pub(crate) fn check_readable(&self, what: &Text, path: &Path) -> Result<(), PlanError> {
+        plain(what, path)?;
+        let replaced = ["/", "/sys", "/tmp", "/var"];
+        let inside = ["/proc", "/dev", "/run", "/etc/agent-aws", "/var/log/agent-aws"];
+        if replaced.iter().any(|p| path == Path::new(p)) || inside.iter().any(|p| path.starts_with(p)) {
+            return Err(PlanError::Never(what.clone(), path.into(), "the sandbox has its own, or hides it"));
+        }
+        self.check_hidden(what, path)
     }
-    if g.hide.iter().any(|hidden| path.starts_with(hidden)) {
-        return Err(PlanError::Never(what.clone(), path.into(), "policy hides it"));
-    }
-    let Ok(below) = path.strip_prefix(&caller.home) else { return Ok(()) };
-    for row in tables::SECRET_STORES.rows() {
-        if Path::new(row.path).starts_with(below) || below.starts_with(row.path) {
-            return Err(PlanError::Secret(what.clone(), path.into(), caller.home.join(row.path)));
+
+    fn check_hidden(&self, what: &Text, path: &Path) -> Result<(), PlanError> {
+        if self.caller.home.starts_with(path) {
+            return Err(PlanError::Home(what.clone(), path.into()));
+        }
+        if self.grant.hide.iter().any(|hidden| path.starts_with(hidden)) {
+            return Err(PlanError::Never(what.clone(), path.into(), "policy hides it"));
+        }
+        let Ok(below) = path.strip_prefix(&self.caller.home) else { return Ok(()) };
+        let meets = |row: &Row| Path::new(row.path).starts_with(below) || below.starts_with(row.path);
+        match tables::SECRET_STORES.rows().find(meets) {
+            Some(row) => Err(PlanError::Secret(what.clone(), path.into(), self.caller.home.join(row.path))),
+            None => Ok(()),
         }
     }
-    Ok(())
-}
 
-impl Plan {
     /// Holds what the kernel says a source is (`real`) against the same bounds as the path that was asked for: a
     /// symbolic link must not lead out of them.
     pub fn check_real(&self, id: SourceId, real: &Path) -> Result<(), PlanError> {
         let here = |i: &&Intent| matches!(i.what, What::Bind(s) if s == id);
         match self.intents.iter().find(here).map(|i| (&i.origin, i.access)) {
-            Some((Origin::Project, _)) => check_writable(&"the project".into(), real, &self.caller, &self.grant),
-            Some((Origin::Repository, _)) => check_writable(&REPOSITORY, real, &self.caller, &self.grant),
-            Some((Origin::Caller(option), Access::Write)) => check_writable(option, real, &self.caller, &self.grant),
-            Some((Origin::Caller(option) | Origin::Tool(option), _)) => {
-                check_readable(option, real, &self.caller, &self.grant)
-            }
+            Some((Origin::Project, _)) => self.check_writable(&"the project".into(), real),
+            Some((Origin::Repository, _)) => self.check_writable(&REPOSITORY, real),
+            Some((Origin::Caller(option), Access::Write)) => self.check_writable(option, real),
+            Some((Origin::Caller(option) | Origin::Tool(option), _)) => self.check_readable(option, real),
             _ => Ok(()),
         }
     }

@@ -12,5 +12,5 @@ pub mod tables;
 pub use bounds::PlanError;
 pub use build::{Grant, OURS, Wish, home_of, plan};
 pub use intent::{
-    Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, Variable, What, around,
+    Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What, around,
 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Problem, Report, Spot, nearest, quoted};
 use crate::parse::{Draft, Kind};
-use crate::{Access, Identity};
+use crate::{Access, Identity, PRESETS};
 
 /// What STS takes as a session policy, in characters.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
@@ -25,7 +25,9 @@ pub(crate) fn names(draft: &Draft, report: &mut Report<'_>) {
 
 /// Every reference leads somewhere.
 pub(crate) fn references(draft: &Draft, report: &mut Report<'_>) {
-    let known: BTreeSet<(Kind, &str)> = draft.names.iter().map(|(kind, name, _)| (*kind, name.as_str())).collect();
+    let shipped = PRESETS.iter().map(|(name, _)| (Kind::Names, *name));
+    let known: BTreeSet<(Kind, &str)> =
+        draft.names.iter().map(|(kind, name, _)| (*kind, name.as_str())).chain(shipped).collect();
     for (kind, name, at) in draft.uses.iter().filter(|(kind, name, _)| !known.contains(&(*kind, name))) {
         if report.is_full() {
             return;

@@ -1,12 +1,13 @@
 //! What a policy defines: sources, identities, sandboxes.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Position;
+use crate::{Position, Reach};
 
 /// Gives an enum of fixed words its list, its `as_str` and its `Display`.
 macro_rules! words {
@@ -215,8 +216,10 @@ pub struct Sandbox {
     pub home: Home,
     /// The widest network that a session here may have.
     pub network: Network,
-    /// Names that `filtered` lets through: `*`, `example.com`, `*.example.com`, a preset's word; each with `:port` or not.
-    pub allow_names: Vec<String>,
+    /// What that network reaches; presets by their words.
+    pub reach: Reach,
+    /// Ports of the agent's loopback that a caller may have published on the host's.
+    pub publish: Vec<RangeInclusive<u16>>,
     /// Bounds of the project and of writable paths.
     pub rw_paths: Vec<BoundPath>,
     /// Whether an agent may build sandboxes of its own inside (user namespaces).

@@ -59,6 +59,10 @@ impl Builder {
             Op::Root { size } => self.new_root(*size),
             Op::Directory { path } => self.directory(path),
             Op::File { path, content } => self.create(path, content),
+            Op::Over { path, made } => {
+                let tree = crate::open::clone_tree(self.open(made)?.as_fd(), made)?;
+                self.attach(&tree, path, true, false)
+            }
             Op::Link { path, to } => {
                 let (parent, name) = self.parent(path)?;
                 symlinkat(to, &parent, name).map_err(|e| Failure::os("making the link", path, e))

@@ -36,10 +36,7 @@ pub struct Lowered {
 
 /// Lowers `plan`. `found` tells for each source of the plan what is there.
 pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered, Failure> {
-    let private_network = plan.grant.network == Network::None;
-    if plan.grant.network == Network::Filtered {
-        return Err(Failure::plain("network `filtered`", "no gateway yet: use `none` or `shared`"));
-    }
+    let private_network = plan.grant.network != Network::Shared;
     let fence = fence(plan, found, facts)?;
     let mut lowering = Lowering { plan, found, ops: vec![Op::Private], seals: Vec::new() };
     if private_network {
@@ -117,7 +114,15 @@ impl Lowering<'_> {
                 self.stand(&path, true);
                 self.ops.push(Op::Terminals { path });
             }
-            What::File { content } => self.ops.push(Op::File { path, content: content.clone() }),
+            What::File { content } => match path.strip_prefix("/etc") {
+                // The host's /etc is not ours to write in.
+                Ok(below) => {
+                    let made = Path::new(OURS).join("etc").join(below);
+                    self.ops.push(Op::File { path: made.clone(), content: content.clone() });
+                    self.ops.push(Op::Over { path, made });
+                }
+                Err(_) => self.ops.push(Op::File { path, content: content.clone() }),
+            },
             What::Link { to } => self.ops.push(Op::Link { path, to: to.clone() }),
         }
         Ok(())

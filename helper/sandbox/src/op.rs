@@ -33,6 +33,13 @@ pub enum Op {
         /// What.
         content: Vec<u8>,
     },
+    /// A file that was made stands where another one is.
+    Over {
+        /// Which one is covered.
+        path: PathBuf,
+        /// The one that was made.
+        made: PathBuf,
+    },
     /// A symbolic link.
     Link {
         /// Where.

@@ -38,17 +38,40 @@ pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
     not_dumpable()?;
     empty_bounding_set()?;
     lock_securebits()?;
+    take_ids(ids)?;
+    forbid_gaining(Kept::Nothing, &status)?;
+    verify_ids(ids, &status.read())?;
+    // Each change of credentials sets it again from fs.suid_dumpable.
+    not_dumpable()
+}
+
+/// What laying pipes in a network namespace takes, and what is not in the same system call's gift elsewhere.
+const PLUMBING: [Capability; 3] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_BIND_SERVICE, Capability::CAP_BPF];
+
+/// Takes `ids`, or keeps those there are, with three capabilities that outlast the execution that follows, and no_new_privs.
+pub fn become_plumber(ids: Option<&Ids>) -> Result<(), Failure> {
+    let capability = |e: caps::errors::CapsError| Failure::plain("the plumber's capabilities", e);
+    let wanted: caps::CapsHashSet = PLUMBING.into_iter().collect();
+    if let Some(ids) = ids {
+        caps::securebits::set_keepcaps(true).map_err(capability)?;
+        take_ids(ids)?;
+    }
+    caps::set(None, CapSet::Inheritable, &wanted).map_err(capability)?;
+    caps::set(None, CapSet::Effective, &wanted).map_err(capability)?;
+    caps::set(None, CapSet::Permitted, &wanted).map_err(capability)?;
+    caps::set(None, CapSet::Ambient, &wanted).map_err(capability)?;
+    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
+    not_dumpable()
+}
+
+fn take_ids(ids: &Ids) -> Result<(), Failure> {
     if let Some(groups) = &ids.groups {
         let groups: Vec<Gid> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
         rustix::thread::set_thread_groups(&groups).map_err(|e| Failure::plain("setgroups", e))?;
     }
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| Failure::plain("setresgid", e))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| Failure::plain("setresuid", e))?;
-    forbid_gaining(Kept::Nothing, &status)?;
-    verify_ids(ids, &status.read())?;
-    // Each change of credentials sets it again from fs.suid_dumpable.
-    not_dumpable()
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| Failure::plain("setresuid", e))
 }
 
 /// What a process without any privilege can still give up: ambient capabilities, gaining new ones, being traced.

@@ -54,8 +54,8 @@ pub(crate) fn confine(mode: Mode, proc: Proc) -> Result<(), Refusal> {
 }
 
 /// The root becomes an empty, read-only file system that is mounted nowhere.
-fn empty_root() -> Result<(), Failure> {
-    let fail = |e: rustix::io::Errno| Failure::plain("an empty root for the supervisor", e);
+pub(crate) fn empty_root() -> Result<(), Failure> {
+    let fail = |e: rustix::io::Errno| Failure::plain("an empty root of a process of ours", e);
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(fail)?;
     fsconfig_set_string(&context, "size", "4096").map_err(fail)?;
     fsconfig_set_string(&context, "mode", "0555").map_err(fail)?;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use agent_aws_plan::Grant;
 use agent_aws_policy::{
-    Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, SourceKind, Wanted, is_region,
+    Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, Reach, Sandbox, SourceKind, Wanted,
+    is_region,
 };
 use agent_aws_protocol::{Ask, FailureCode, Lifetime, Minting, Refusal, RunRequest, SourceCredentials};
 
@@ -71,7 +72,7 @@ pub(crate) fn decide(
     let network = network(request.network.as_deref())?;
     let asked = ask(&request.identity, request.sandbox.as_deref(), network);
     let decision = policy.decide(&person.subject, &asked).map_err(|denial| denied(&denial))?;
-    granting(&decision, person, request, session)
+    granting(policy, &decision, person, request, session)
 }
 
 fn network(word: Option<&str>) -> Result<Option<Network>, Refusal> {
@@ -97,6 +98,7 @@ pub(crate) fn denied(denial: &Denial) -> Refusal {
 }
 
 fn granting(
+    policy: &Policy,
     decision: &Decision<'_>,
     person: &Person,
     request: &RunRequest,
@@ -112,6 +114,12 @@ fn granting(
         Granted::Policy(identity, source) => (Some(open_source(&source.kind)?), identity.aliases.clone()),
         Granted::Own { .. } => (None, vec![]),
     };
+    let spelt_out = |words| {
+        let spelt = policy.spelt_out(words, region.as_deref());
+        spelt.map_err(|what| refuse(FailureCode::BadRequest, format_args!("--allow-name: {what}")))
+    };
+    let (names, narrow) = (spelt_out(&sandbox.reach.names)?, spelt_out(&request.allow_names)?);
+    let reach = Reach { names, ..sandbox.reach.clone() };
     let role = minting.role.clone().unwrap_or_default();
     let grant = Grant {
         session: session.into(),
@@ -122,6 +130,9 @@ fn granting(
         region,
         sandbox: sandbox.name.clone(),
         network: decision.network,
+        reach,
+        narrow,
+        publish: published(sandbox, request)?,
         home: sandbox.home,
         share_homes: sandbox.share_homes,
         nesting: sandbox.nesting,
@@ -133,6 +144,17 @@ fn granting(
         rw_paths: sandbox.rw_paths.iter().map(|p| p.resolve(&person.caller.home)).collect(),
     };
     Ok(Granting { grant, minting, source, role })
+}
+
+/// The ports that the caller wants on the host's loopback, where policy lets them.
+fn published(sandbox: &Sandbox, request: &RunRequest) -> Result<Vec<u16>, Refusal> {
+    match request.publish.iter().find(|port| !sandbox.publish.iter().any(|range| range.contains(port))) {
+        None => Ok(request.publish.clone()),
+        Some(port) => {
+            let text = format!("--publish {port}: sandbox `{}` does not let you", sandbox.name);
+            Err(advise(FailureCode::NotGranted, text, "ask your administrator for `publish` in its policy"))
+        }
+    }
 }
 
 fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, session: &str) -> Minting {

@@ -9,6 +9,7 @@ mod child;
 mod confine;
 mod decide;
 mod entry;
+mod gateway;
 mod installation;
 mod mounts;
 mod policy_files;
@@ -17,6 +18,7 @@ mod record;
 mod refusal;
 mod renew;
 mod sandbox;
+mod service;
 mod subject;
 mod supervise;
 mod sys;
@@ -31,7 +33,8 @@ use std::time::Duration;
 
 use agent_aws_plan::{Origin, Plan, Wish, plan};
 use agent_aws_protocol::{
-    Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing, Started,
+    Bytes, Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing,
+    Started,
 };
 
 use crate::audit::Audit;
@@ -121,7 +124,7 @@ fn run(
     let (granting, mut plan) = planned.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
     queries::show(cli, &plan)?;
     if request.explain {
-        prepared(cli, &mut plan)?;
+        made_ready(cli, &mut plan)?;
         return cli.send(&HelperToCli::Done).map_err(|e| broken("agent-aws", e));
     }
     if !entered.mode.is_privileged() {
@@ -147,16 +150,13 @@ fn run(
 
 /// What the caller's own rights are enough for is done by the CLI: the home and what is mounted on in it, or what of a
 /// real home must be hidden; and what only the agent reads: its environment, its AWS configuration.
-fn prepared(cli: &Channel, plan: &mut Plan) -> Result<(), Refusal> {
+fn made_ready(cli: &Channel, plan: &mut Plan) -> Result<(Vec<EnvVar>, Bytes), Refusal> {
     let said = cli.receive::<CliToHelper>(Some(PREPARED)).map_err(|e| broken("agent-aws", e))?;
     let CliToHelper::Prepared(ready) = said.message else {
         return Err(refuse(FailureCode::BadRequest, "agent-aws said something out of turn"));
     };
-    let path = |bytes| PathBuf::from(OsString::from_vec(bytes));
-    plan.environment = ready.environment.into_iter().map(|v| (v.name, v.value)).collect();
-    plan.directory = path(ready.directory);
-    let files = ready.files.into_iter().map(|(name, content)| (path(name), content)).collect();
-    plan.complete(files, ready.hide.into_iter().map(path).collect()).map_err(unplannable)
+    plan.complete(ready.files, ready.hide).map_err(unplannable)?;
+    Ok((ready.environment, ready.directory))
 }
 
 /// Broker and sandbox, side by side; then init and broker are told what to do.
@@ -170,17 +170,19 @@ fn assemble(
     policy: PolicyFiles,
 ) -> Result<(Parts, Mode, Proc), Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
-    prepared(cli, &mut plan)?;
-    let building = sandbox::begin(&entered, &plan)?;
+    let gateway = gateway::start(&entered, &person, &plan)?;
+    let (environment, directory) = made_ready(cli, &mut plan)?;
+    let (gateway, plumber) = gateway.map(|g| (g.child, g.plumber)).unzip();
+    let building = sandbox::begin(&entered, &plan, plumber.as_ref())?;
+    // The only other end of its pipes is the plumber's.
+    drop(plumber);
     let proc = confine::leave_the_host(&entered.mode)?;
     let sandbox = building.finish()?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid, &proc.all)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = renewal(policy, person, granting, &plan);
-    let directory = plan.directory.into_os_string().into_vec();
-    let environment = plan.environment.into_iter().map(|(name, value)| EnvVar { name, value }).collect();
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok((Parts { init, broker, renewal, started, wait: request.wait, mounts }, entered.mode, proc))
+    Ok((Parts { init, broker, gateway, renewal, started, wait: request.wait, mounts }, entered.mode, proc))
 }
 
 /// Supervise, without privilege, until the end.

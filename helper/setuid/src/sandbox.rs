@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
+use crate::gateway::laid;
 use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
+use crate::service::Service;
 use crate::sys;
 
 /// How long opening the caller's paths may take: they may lie on a file server.
@@ -66,7 +68,7 @@ pub(crate) struct Building {
 }
 
 /// Begins to build it.
-pub(crate) fn begin(entered: &Entered, plan: &Plan) -> Result<Building, Refusal> {
+pub(crate) fn begin(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Building, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
@@ -84,7 +86,7 @@ pub(crate) fn begin(entered: &Entered, plan: &Plan) -> Result<Building, Refusal>
     let namespaces = Namespaces { network: private, user: facts.user_namespace, group };
     let builder = Child::start(Some(namespaces), BUILDING, |report| {
         let report = Channel::new(report, BUILDING);
-        let refusal = become_init(entered, plan, facts, prepared, &report, theirs);
+        let refusal = become_init(entered, plan, facts, prepared, (&report, theirs, plumber));
         let _ = report.send(&Built::Refused(refusal));
         125
     });
@@ -310,14 +312,13 @@ fn become_init(
     plan: &Plan,
     facts: KernelFacts,
     prepared: Option<Prepared>,
-    report: &Channel,
-    channel: OwnedFd,
+    with: (&Channel, OwnedFd, Option<&Service>),
 ) -> Refusal {
     let prepared = match prepared {
         Some(prepared) => Ok(prepared),
         None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, facts)),
     };
-    match prepared.and_then(|p| finish(entered, plan, p, report, &channel)) {
+    match prepared.and_then(|p| finish(entered, plan, p, &with)) {
         Ok(never) => match never {},
         Err(refusal) => refusal,
     }
@@ -327,15 +328,18 @@ fn finish(
     entered: &Entered,
     plan: &Plan,
     prepared: Prepared,
-    report: &Channel,
-    channel: &OwnedFd,
+    (report, channel, plumber): &(&Channel, OwnedFd, Option<&Service>),
 ) -> Result<std::convert::Infallible, Refusal> {
     let owner = (entered.caller.uid, entered.caller.gid);
     // Now: from before it is in its group, the root of what it sees would be the caller's.
     unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| kernel(Failure::plain("a cgroup namespace", e)))?;
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    let plumber = plumber.map(Service::start).transpose()?;
     let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
+    if let Some(plumber) = plumber {
+        laid(plumber, !plan.grant.publish.is_empty())?;
+    }
     let doors: Vec<_> = listeners.doors.iter().map(AsFd::as_fd).collect();
     let told = report.send_with(&Built::Mounted { http: listeners.http }, &doors);
     told.map_err(|e| broken("the helper", e))?;

@@ -28,6 +28,9 @@ const MOST_GROUPS: usize = 1024;
 /// The user under which brokers of system sources run.
 pub(crate) const BROKER_USER: &str = "_agent-aws";
 
+/// The user under which gateways run.
+pub(crate) const GATEWAY_USER: &str = "_agent-aws-net";
+
 /// What the database says.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Answer {
@@ -37,6 +40,7 @@ struct Answer {
     process_groups: Vec<(u32, Option<String>)>,
     database_groups: Vec<(u32, Option<String>)>,
     broker: Option<(u32, u32)>,
+    gateway: Option<(u32, u32)>,
 }
 
 /// The caller, as policy and plan see them.
@@ -48,6 +52,8 @@ pub(crate) struct Person {
     pub(crate) caller: Caller,
     /// Uid and gid of [`BROKER_USER`], if there is one.
     pub(crate) broker: Option<(u32, u32)>,
+    /// Uid and gid of [`GATEWAY_USER`], if there is one.
+    pub(crate) gateway: Option<(u32, u32)>,
 }
 
 /// A question to the database that has been asked. It answers while we do something else.
@@ -109,6 +115,7 @@ fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {
         },
         caller: Caller { uid, gid, login, home, shell: path(answer.shell) },
         broker: answer.broker,
+        gateway: answer.gateway,
     })
 }
 
@@ -127,7 +134,7 @@ fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
         let list = getgrouplist(&login, u.gid).ok()?;
         Some(list.into_iter().map(Gid::as_raw).collect::<Vec<u32>>())
     });
-    let broker = User::from_name(BROKER_USER).ok().flatten().map(|u| (u.uid.as_raw(), u.gid.as_raw()));
+    let ours = |name| User::from_name(name).ok().flatten().map(|u| (u.uid.as_raw(), u.gid.as_raw()));
     let (login, home, shell) = match user {
         Some(u) => (Some(u.name), u.dir.as_os_str().as_bytes().to_vec(), u.shell.as_os_str().as_bytes().to_vec()),
         None => (None, vec![], vec![]),
@@ -138,6 +145,7 @@ fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
         shell,
         process_groups: named(process),
         database_groups: named(database.unwrap_or_default()),
-        broker,
+        broker: ours(BROKER_USER),
+        gateway: ours(GATEWAY_USER),
     }
 }

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use agent_aws_protocol::gateway::GatewayToHelper;
 use agent_aws_protocol::{
     BrokerToHelper, Channel, ChannelError, CliToHelper, EnvVar, Exit, FailureCode, HelperToBroker, HelperToCli,
     HelperToInit, InitToHelper, Refusal, Started, state,
@@ -24,10 +25,16 @@ const START: Duration = Duration::from_secs(30);
 /// Number of the capability in the agent: at least 100, or node drops it.
 pub(crate) const DOOR: i32 = 100;
 
+/// Without the setuid bit, or where the kernel refuses BPF.
+const SOME_PORTS: &str =
+    "network filtered: only the usual ports below 1024 are caught without a proxy here (see docs/network.md)";
+
 /// What a session is made of before it runs.
 pub(crate) struct Parts {
     pub(crate) init: Child,
     pub(crate) broker: Child,
+    /// With `network = "filtered"`.
+    pub(crate) gateway: Option<Child>,
     pub(crate) renewal: Renewal,
     pub(crate) started: Started,
     /// Whether the agent waits for the first mint.
@@ -44,6 +51,8 @@ pub(crate) struct Session {
     state: state::State,
     group: Option<i32>,
     minted: bool,
+    /// The gateway serves, or there is none.
+    reachable: bool,
     /// Why the last mint failed.
     cause: Option<String>,
     since: Instant,
@@ -64,6 +73,7 @@ struct Ready {
     cli: bool,
     init: bool,
     broker: bool,
+    gateway: bool,
     stop: bool,
     mounts: bool,
 }
@@ -99,7 +109,8 @@ impl Session {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let stop = SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))?;
         let (state, since) = (state::State::Starting, Instant::now());
-        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, cause: None, since })
+        let reachable = parts.gateway.is_none();
+        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, reachable, cause: None, since })
     }
 
     /// Until the end.
@@ -128,6 +139,9 @@ impl Session {
         if ready.broker {
             self.hear_broker()?;
         }
+        if ready.gateway {
+            self.hear_gateway()?;
+        }
         if ready.cli
             && let Some(end) = self.hear_cli()?
         {
@@ -152,12 +166,15 @@ impl Session {
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
         let timeout = left
             .map(|d| Timespec { tv_sec: i64::try_from(d.as_secs()).unwrap_or(1), tv_nsec: d.subsec_nanos().into() });
+        // Without a gateway the last one stands for nothing twice.
+        let gateway = self.parts.gateway.as_ref().map_or(&self.parts.broker.channel, |g| &g.channel);
         let mut fds = [
             PollFd::new(&self.cli, PollFlags::IN),
             PollFd::new(&self.parts.init.channel, PollFlags::IN),
             PollFd::new(&self.parts.broker.channel, PollFlags::IN),
             PollFd::new(&self.stop, PollFlags::IN),
             PollFd::new(&self.parts.mounts, PollFlags::PRI),
+            PollFd::new(gateway, PollFlags::IN),
         ];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(0) => {
@@ -167,8 +184,9 @@ impl Session {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(refuse(FailureCode::Kernel, format_args!("poll: {e}"))),
         }
-        let [cli, init, broker, stop, mounts] = fds.map(|fd| !fd.revents().is_empty());
-        Ok(Ready { cli, init, broker, stop, mounts })
+        let [cli, init, broker, stop, mounts, gateway] = fds.map(|fd| !fd.revents().is_empty());
+        let gateway = gateway && self.parts.gateway.is_some();
+        Ok(Ready { cli, init, broker, gateway, stop, mounts })
     }
 
     fn hear_init(&mut self) -> Result<Option<End>, Refusal> {
@@ -214,7 +232,7 @@ impl Session {
     /// The agent begins when its process waits and, unless told otherwise, credentials are there.
     fn ready_if_all_is(&mut self) -> Result<(), Refusal> {
         let Some(group) = self.group else { return Ok(()) };
-        if self.state != state::State::Starting || (self.parts.wait && !self.minted) {
+        if self.state != state::State::Starting || (self.parts.wait && !self.minted) || !self.reachable {
             return Ok(());
         }
         self.state = state::State::Ready;
@@ -256,6 +274,31 @@ impl Session {
                 Ok(())
             }
             BrokerToHelper::Renew => self.renew(),
+        }
+    }
+
+    /// What it refuses is told to the caller and written to the audit trail.
+    fn hear_gateway(&mut self) -> Result<(), Refusal> {
+        let Some(gateway) = &self.parts.gateway else { return Ok(()) };
+        let gone = |e| broken("the gateway ended, and with it the network of the sandbox", e);
+        match gateway.channel.receive::<GatewayToHelper>(None).map_err(gone)?.message {
+            GatewayToHelper::Ready { every_port } => {
+                self.reachable = true;
+                if !every_port {
+                    self.tell_cli(&HelperToCli::Notice(SOME_PORTS.into()))?;
+                }
+                self.ready_if_all_is()
+            }
+            GatewayToHelper::Failed { cause } => {
+                Err(refuse(FailureCode::Kernel, format_args!("network `filtered`: {cause}")))
+            }
+            GatewayToHelper::Blocked { name, port, why, count } => {
+                let name = name.chars().take(255).flat_map(char::escape_debug).collect::<String>();
+                let fields: [crate::audit::Field<'_>; 4] =
+                    [("name", &name), ("port", &port), ("cause", &why), ("count", &count)];
+                self.audit.record("blocked", &fields)?;
+                self.tell_cli(&HelperToCli::Blocked { name, port, why, count })
+            }
         }
     }
 
@@ -330,11 +373,9 @@ impl Session {
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
         // All end at the same time: the mounts with init, if nobody else holds them.
-        let Parts { init, broker, mounts, .. } = self.parts;
-        broker.process.kill();
-        init.process.kill();
-        drop(mounts);
-        drop((init, broker, record));
+        let Parts { init, broker, gateway, mounts, .. } = self.parts;
+        [&init, &broker].into_iter().chain(&gateway).for_each(|child| child.process.kill());
+        drop((mounts, init, broker, gateway, record));
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
             End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),

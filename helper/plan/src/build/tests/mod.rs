@@ -123,12 +123,12 @@ fn a_real_home_shows_no_secret_store_and_nothing_that_is_to_be_hidden() {
     assert_eq!(access(&p, "/home/jo/src/p"), Some(Access::Write));
     assert!(p.mount_points.is_empty());
     let hide = ["/home/jo/.aws", "/home/jo/.cache/x/socket", "/home/jo/.aws/inside", "/etc/elsewhere"];
-    let hide = hide.map(PathBuf::from).to_vec();
+    let hide = hide.map(Vec::from).to_vec();
     p.complete(vec![], hide.clone()).unwrap();
     assert_eq!((access(&p, "/home/jo/.aws"), access(&p, "/home/jo/.cache")), (Some(Access::Hidden), None));
     assert_eq!(access(&p, "/home/jo/.cache/x/socket"), Some(Access::Hidden));
     assert_eq!((access(&p, "/home/jo/.aws/inside"), access(&p, "/etc/elsewhere")), (None, None));
-    assert!(p.complete(vec![], vec!["/home/jo/../../etc".into()]).is_err());
+    assert!(p.complete(vec![], vec![b"/home/jo/../../etc".to_vec()]).is_err());
     let mut writable = plan(caller(), Grant { home: Home::Real, ..grant() }, &wish("/srv/work/p")).unwrap();
     writable.complete(vec![], hide).unwrap();
     // What leads to something hidden cannot be renamed away.
