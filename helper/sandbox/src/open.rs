@@ -1,5 +1,6 @@
 //! Opening what the plan needs, once, and from then on by descriptor only.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +20,23 @@ pub struct Opened {
     pub descriptor: Option<OwnedFd>,
     /// Whether the one who opened it may write there.
     pub writable: bool,
+}
+
+/// Opens sources in their order with the rights of this process. What lies in a directory that was missing is not asked
+/// for: most rows of a project and of a home are not there.
+pub fn open_sources<'s>(sources: impl Iterator<Item = &'s Source>) -> Result<Vec<Opened>, Failure> {
+    let mut missing = BTreeSet::new();
+    let mut open = |source: &'s Source| {
+        let opened = match source.path.parent().is_some_and(|parent| missing.contains(parent.as_os_str())) {
+            true => Opened { descriptor: None, writable: false },
+            false => open_source(source)?,
+        };
+        if opened.descriptor.is_none() {
+            missing.insert(source.path.as_os_str());
+        }
+        Ok(opened)
+    };
+    sources.map(&mut open).collect()
 }
 
 /// Opens `source` with the rights of this process. Magic links are never followed; a last component that is a link is
@@ -92,16 +110,23 @@ impl Secrets {
     /// Looks at the stores (absolute paths) with the rights of this process. One that is missing is not there.
     pub fn look(stores: impl Iterator<Item = PathBuf>) -> Self {
         let mut found = Self { stores: Vec::new(), above: Vec::new() };
-        let known = |list: &[(_, PathBuf)], path: &Path| list.iter().any(|(_, p)| p.as_os_str() == path);
         let at = |path: &Path| open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok();
         for store in stores {
-            let here = at(&store);
+            let mut look = |path: &Path| {
+                if let Some((place, _)) = found.above.iter().find(|(_, p)| p.as_os_str() == path) {
+                    return *place;
+                }
+                let place = at(path);
+                found.above.push((place, path.into()));
+                place
+            };
+            // Nothing is in a directory that is not there.
+            let parent = store.parent().and_then(&mut look);
+            let here = parent.and_then(|_| at(&store));
             // A store may be a link (into a repository of dotfiles): what contains its target contains it too.
             let real = here.and_then(|_| store.canonicalize().ok()).unwrap_or_default();
-            for parent in store.ancestors().skip(1).chain(real.ancestors().skip(1)) {
-                if !known(&found.above, parent) {
-                    found.above.push((at(parent), parent.into()));
-                }
+            for above in store.ancestors().skip(2).chain(real.ancestors().skip(1)) {
+                look(above);
             }
             found.stores.push((here, store));
         }

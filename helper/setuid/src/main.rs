@@ -186,14 +186,7 @@ fn assemble(
 }
 
 /// Supervise, without privilege, until the end.
-fn supervise(
-    cli: OwnedFd,
-    parts: Parts,
-    mode: Mode,
-    proc: Proc,
-    audit: Audit,
-    record: Record,
-) -> Result<(), Refusal> {
+fn supervise(cli: OwnedFd, parts: Parts, mode: Mode, proc: Proc, audit: Audit, record: Record) -> Result<(), Refusal> {
     let cli = Channel::new(cli, Duration::from_secs(10));
     let mut session = Session::new(cli, parts, audit)?;
     let end = match confine::confine(mode, proc) {

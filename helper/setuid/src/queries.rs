@@ -94,7 +94,12 @@ fn records(entered: &Entered, person: Asked) -> Result<Records, Refusal> {
 }
 
 /// `agent-aws policy explain`: rules that apply to the caller; all of them for root.
-pub(crate) fn policy(entered: &Entered, cli: &Channel, question: &PolicyQuestion, person: Asked) -> Result<(), Refusal> {
+pub(crate) fn policy(
+    entered: &Entered,
+    cli: &Channel,
+    question: &PolicyQuestion,
+    person: Asked,
+) -> Result<(), Refusal> {
     let (person, policy) = person_and_policy(entered, person)?;
     let asked = ask(&question.identity, question.sandbox.as_deref(), None::<Network>);
     let explanation = policy.explain(&person.subject, &asked, entered.root_caller);

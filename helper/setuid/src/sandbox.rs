@@ -232,8 +232,7 @@ fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
 
 /// Without privilege this process has the caller's rights and no others.
 fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
-    let opened: Result<Vec<Opened>, Failure> = callers(plan).map(linux::open_source).collect();
-    let opened = opened.map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    let opened = linux::open_sources(callers(plan)).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     show_no_secret(plan, &opened).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     Ok(opened)
 }
@@ -296,7 +295,7 @@ fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
 /// In the child: opens and tells.
 fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
     let fail = |e| Failure::plain("opening your files", e);
-    let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
+    let opened = linux::open_sources(callers(plan))?;
     show_no_secret(plan, &opened)?;
     for some in opened.chunks(MAX_DESCRIPTORS) {
         let states = some.iter().map(|found| found.descriptor.as_ref().map(|_| found.writable)).collect();
