@@ -61,8 +61,15 @@ enum Built {
     Refused(Refusal),
 }
 
-/// Builds it.
-pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Sandbox, Refusal> {
+/// A process that builds it; then it executes init.
+pub(crate) struct Building {
+    builder: Child,
+    ours: Channel,
+    guard: Option<Child>,
+}
+
+/// Begins to build it.
+pub(crate) fn begin(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Building, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
@@ -89,10 +96,16 @@ pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
         let _ = report.send(&Built::Refused(refusal));
         125
     })?;
-    let listeners = hear(&builder)?;
-    gateway::guarded(guard, plan)?;
-    let init = Child { channel: ours, ..builder };
-    Ok(Sandbox { init, listeners })
+    Ok(Building { builder, ours, guard })
+}
+
+impl Building {
+    /// Waits for init.
+    pub(crate) fn finish(self, plan: &Plan) -> Result<Sandbox, Refusal> {
+        let listeners = hear(&self.builder)?;
+        gateway::guarded(self.guard, plan)?;
+        Ok(Sandbox { init: Child { channel: self.ours, ..self.builder }, listeners })
+    }
 }
 
 /// The builder's report: mounted, then silence because init was executed.
@@ -225,8 +238,7 @@ fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
 
 /// Without privilege this process has the caller's rights and no others.
 fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
-    let opened: Result<Vec<Opened>, Failure> = callers(plan).map(linux::open_source).collect();
-    let opened = opened.map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    let opened = linux::open_sources(callers(plan)).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     show_no_secret(plan, &opened).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     Ok(opened)
 }
@@ -288,7 +300,7 @@ fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
 /// In the child: opens and tells.
 fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
     let fail = |e| Failure::plain("opening your files", e);
-    let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
+    let opened = linux::open_sources(callers(plan))?;
     show_no_secret(plan, &opened)?;
     for some in opened.chunks(MAX_DESCRIPTORS) {
         let states = some.iter().map(|found| found.descriptor.as_ref().map(|_| found.writable)).collect();

@@ -335,11 +335,10 @@ impl Session {
 
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
-        // All end at the same time.
-        self.parts.broker.process.kill();
-        self.parts.gateway.iter().for_each(|gateway| gateway.process.kill());
-        drop(self.parts);
-        drop(record);
+        // All end at the same time: the mounts with init, if nobody else holds them.
+        let Parts { init, broker, gateway, mounts, .. } = self.parts;
+        [&init, &broker].into_iter().chain(&gateway).for_each(|child| child.process.kill());
+        drop((mounts, init, broker, gateway, record));
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
             End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),
