@@ -23,10 +23,10 @@ mod subject;
 mod supervise;
 mod sys;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -157,11 +157,13 @@ fn run(
 /// real home must be hidden; and what only the agent reads: its environment, its AWS configuration.
 fn made_ready(cli: &Channel, plan: &mut Plan) -> Result<(Vec<EnvVar>, Bytes), Refusal> {
     let said = cli.receive::<CliToHelper>(Some(PREPARED)).map_err(|e| broken("agent-aws", e))?;
-    let CliToHelper::Prepared(ready) = said.message else {
-        return Err(refuse(FailureCode::BadRequest, "agent-aws said something out of turn"));
-    };
+    let CliToHelper::Prepared(ready) = said.message else { return Err(out_of_turn()) };
     plan.complete(ready.files, ready.hide).map_err(unplannable)?;
     Ok((ready.environment, ready.directory))
+}
+
+fn out_of_turn() -> Refusal {
+    refuse(FailureCode::BadRequest, "agent-aws said something out of turn")
 }
 
 /// Broker and sandbox, side by side; then init and broker are told what to do.
@@ -177,7 +179,8 @@ fn assemble(
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
-    let building = sandbox::begin(&entered, &plan, gateway.plumber.as_ref())?;
+    let opened = sandbox::opened(cli, &plan)?;
+    let building = sandbox::begin(&entered, &plan, opened, gateway.plumber.as_ref())?;
     // The only other end of its pipes is the plumber's.
     drop(gateway.plumber);
     let proc = confine::leave_the_host(&entered.mode)?;
