@@ -47,6 +47,9 @@ pub(crate) fn prepare(socket: &OwnedFd) -> io::Result<()> {
     if rustix::net::sockopt::socket_domain(socket)? == AddressFamily::INET {
         return Ok(setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?);
     }
+    // The addresses asked are routed here without being any interface's, and the kernel sends from no such IPv6 address
+    // without this.
+    rustix::net::sockopt::set_ipv6_freebind(socket, true)?;
     Ok(setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?)
 }
 
