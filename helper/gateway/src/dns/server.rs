@@ -60,7 +60,7 @@ pub(crate) async fn serve_udp(gateway: Rc<Gateway>, socket: OwnedFd) {
     let open = Rc::new(Cell::new(0usize));
     loop {
         for _ in 0..IN_A_ROW {
-            match socket.async_io(Interest::READABLE, |socket| receive(socket)).await {
+            match socket.async_io(Interest::READABLE, receive).await {
                 Ok(question) => take(&gateway, &socket, &open, question),
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }

@@ -51,7 +51,7 @@ impl Namespace {
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (tell, told) = channel();
         self.jobs.send(Box::new(move || drop(tell.send(work())))).unwrap();
-        told.recv_timeout(SOON).expect("the work in a namespace failed")
+        told.recv_timeout(SOON).unwrap_or_else(|e| panic!("the work in a namespace failed: {e}"))
     }
 }
 
