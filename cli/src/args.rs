@@ -82,6 +82,12 @@ pub(crate) struct Run {
     /// Network: never wider than the sandbox's
     #[arg(long, value_name = "MODE", value_parser = ["none", "filtered", "shared"])]
     pub(crate) network: Option<String>,
+    /// Reach this name, network or preset only, of those that policy lets through (again for more)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_name: Vec<String>,
+    /// Offer this port of the agent's loopback on yours; other users of this machine can connect to it
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
+    pub(crate) publish: Vec<u16>,
     /// Writable project directory [default: git top level, else the working directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
@@ -197,6 +203,12 @@ pub(crate) struct Sessions {
     /// For scripts
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show instead which names your sessions were refused, also those that ended
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Of this session only
+    #[arg(requires = "log", value_name = "ID")]
+    pub(crate) id: Option<String>,
 }
 
 /// A home among those of the caller's agents.

@@ -30,6 +30,7 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Identities(options) => listing::identities(&options)?,
         Command::Whoami(options) => return who::whoami(options),
         Command::Credentials(options) => return who::credentials(options),
+        Command::Sessions(options) if options.log => listing::log(&options)?,
         Command::Sessions(options) => listing::sessions(options.json)?,
         Command::Stop { id } => listing::stop(id)?,
         Command::Config(ConfigCommand::Default { name }) => config::set_default(&config::path()?, &name)?,

@@ -1,13 +1,18 @@
 //! The plan in words, for `run --explain`.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use agent_aws_plan::{Access, Intent, Opener, Origin, Plan, What};
+use agent_aws_policy::Network;
+use agent_aws_protocol::{EnvVar, Prepared};
 
 /// The whole plan as text; nothing in it is secret, control characters are escaped.
-pub(crate) fn explain(plan: &Plan) -> String {
+pub(crate) fn explain(plan: &Plan, ready: &Prepared) -> String {
     let mut out = String::new();
-    for (name, value) in header(plan) {
+    for (name, value) in header(plan, &ready.directory) {
         line(&mut out, format_args!("{name:<12} {value}"));
     }
     line(&mut out, format_args!("\nfiles"));
@@ -15,7 +20,7 @@ pub(crate) fn explain(plan: &Plan) -> String {
         line(&mut out, format_args!("  {}", row(plan, intent)));
     }
     line(&mut out, format_args!("\nenvironment"));
-    for (name, value) in &plan.environment {
+    for EnvVar { name, value } in &ready.environment {
         line(&mut out, format_args!("  {}={}", name.escape_ascii(), value.escape_ascii()));
     }
     out
@@ -27,7 +32,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.push('\n');
 }
 
-fn header(plan: &Plan) -> Vec<(&'static str, String)> {
+fn header(plan: &Plan, directory: &[u8]) -> Vec<(&'static str, String)> {
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let mut rows = vec![
         ("caller", format!("{} (uid {})", plan.caller.login.escape_debug(), plan.caller.uid)),
@@ -38,6 +43,7 @@ fn header(plan: &Plan) -> Vec<(&'static str, String)> {
     }
     rows.push(("sandbox", plan.grant.sandbox.clone()));
     rows.push(("network", plan.grant.network.to_string()));
+    rows.extend(reach(plan));
     rows.push(("home", format!("{} ({})", plan.grant.home, shown(&plan.home))));
     rows.push(("nesting", if plan.grant.nesting { "user namespaces admitted" } else { "no" }.into()));
     rows.push(("debug", if plan.grant.debug { "processes inside may trace each other" } else { "no" }.into()));
@@ -46,12 +52,31 @@ fn header(plan: &Plan) -> Vec<(&'static str, String)> {
         rows.push(("waived", plan.grant.waived.join(", ")));
     }
     rows.push(("project", shown(&plan.project)));
-    rows.push(("directory", shown(&plan.directory)));
+    rows.push(("directory", shown(Path::new(OsStr::from_bytes(directory)))));
     rows.push(("command", command.join(" ")));
     rows
 }
 
-fn shown(path: &std::path::Path) -> String {
+/// What the network reaches.
+fn reach(plan: &Plan) -> Vec<(&'static str, String)> {
+    let (grant, reach) = (&plan.grant, &plan.grant.reach);
+    let ports = |ports: &[u16]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut rows = match grant.network {
+        Network::Filtered => vec![
+            ("", format!("names: {}", reach.names.join(", "))),
+            ("", format!("narrowed to: {}", grant.narrow.join(", "))),
+            ("", format!("private names and networks: {}", reach.private.join(", "))),
+            ("", format!("ports of this machine inside: {}", ports(&reach.local_ports))),
+            ("", format!("ports of the agent on this machine: {}", ports(&grant.publish))),
+            ("", format!("through the proxy: {}", reach.upstream_proxy.as_deref().unwrap_or_default())),
+        ],
+        _ => vec![],
+    };
+    rows.retain(|(_, text)| !text.ends_with(": "));
+    rows
+}
+
+fn shown(path: &Path) -> String {
     path.display().to_string().escape_debug().to_string()
 }
 
@@ -100,33 +125,15 @@ fn from(plan: &Plan, intent: &Intent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_aws_plan::{Caller, Grant, Wish, plan};
-    use agent_aws_policy::{Home, Limits, Network};
-    use agent_aws_protocol::EnvVar;
+    use agent_aws_plan::{Grant, Wish, fixture, plan};
+    use agent_aws_policy::Limits;
+    use std::os::unix::ffi::OsStringExt;
 
     #[test]
     fn the_plan_of_a_plain_session_reads_so() {
-        let caller =
-            Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() };
-        let grant = Grant {
-            session: "0011223344556677".into(),
-            identity: "incident".into(),
-            facts: vec![("role".into(), "arn:aws:iam::111122223333:role/agent-incident".into())],
-            aliases: vec!["prod-readonly".into()],
-            access: "read".into(),
-            region: Some("eu-west-1".into()),
-            sandbox: "standard".into(),
-            network: Network::None,
-            home: Home::Agent,
-            share_homes: false,
-            nesting: false,
-            debug: false,
-            limits: Limits { memory: Some(4 << 30), ..Limits::default() },
-            may_lift: vec![],
-            hide: vec![],
-            waived: vec![],
-            rw_paths: vec!["/home/jo".into(), "/srv/work".into()],
-        };
+        let facts = vec![("role".into(), "arn:aws:iam::111122223333:role/agent-incident".into())];
+        let limits = Limits { memory: Some(4 << 30), ..Limits::default() };
+        let grant = Grant { facts, limits, ..fixture::grant() };
         let wish = Wish {
             project: "/srv/work/p".into(),
             ro: vec![
@@ -136,17 +143,16 @@ mod tests {
             command: vec![b"claude".to_vec(), b"-p".to_vec(), b"a\nb\x1b[31m".to_vec()],
             ..Wish::default()
         };
-        let mut plan = plan(caller, grant, &wish).unwrap();
+        let mut plan = plan(fixture::caller(), grant, &wish).unwrap();
         let given = [("TERM", "xterm"), ("PATH", ".:/usr/bin")];
         let given = given.map(|(name, value)| EnvVar { name: name.into(), value: value.into() });
-        let all = crate::inside::environment(&plan, &given, 100);
-        plan.environment = all.into_iter().map(|v| (v.name, v.value)).collect();
-        plan.directory = crate::inside::directory(&plan, "/srv/work/p/src".into());
-        plan.complete(
-            vec![("/run/agent-aws/config".into(), vec![]), ("/run/agent-aws/session.json".into(), vec![])],
-            vec![],
-        )
-        .unwrap();
-        insta::assert_snapshot!(explain(&plan));
+        let ready = Prepared {
+            environment: crate::inside::environment(&plan, &given, 100),
+            directory: crate::inside::directory(&plan, "/srv/work/p/src".into()).into_os_string().into_vec(),
+            files: ["/run/agent-aws/config", "/run/agent-aws/session.json"].map(|name| (name.into(), vec![])).into(),
+            hide: vec![],
+        };
+        plan.complete(ready.files.clone(), vec![]).unwrap();
+        insta::assert_snapshot!(explain(&plan, &ready));
     }
 }

@@ -1,11 +1,13 @@
 //! What the agent finds about itself: its environment, built from a list and never filtered from the caller's, its AWS
 //! configuration, its working directory. None of it holds a secret, and none of it binds the caller.
 
+use std::net::Ipv4Addr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use agent_aws_plan::{Access, Intent, OURS, Origin, Plan, What};
 use agent_aws_policy::{Home, Network};
+use agent_aws_protocol::gateway::{GATEWAY_ADDRESS, PROXY_PORT};
 use agent_aws_protocol::{Bytes, EnvVar};
 use serde_json::json;
 
@@ -48,11 +50,25 @@ pub(crate) fn environment(plan: &Plan, given: &[EnvVar], door: i32) -> Vec<EnvVa
         // spelling or the other: what the caller gave in one of them must not be hidden by ours in the other.
         let given = |name: &[u8]| all.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         let (upper, lower) = (given(b"NO_PROXY"), given(b"no_proxy"));
+        let local: &[u8] = match grant.network {
+            Network::Filtered => b"127.0.0.1,localhost,::1,169.254.170.2",
+            _ => b"169.254.170.2",
+        };
         for (name, own, other) in [(b"NO_PROXY", &upper, &lower), (b"no_proxy", &lower, &upper)] {
             let given = own.as_ref().or(other.as_ref()).cloned().unwrap_or_default();
             let comma: &[u8] = if given.is_empty() { b"" } else { b"," };
-            set(&mut all, name, &[given.as_slice(), comma, b"169.254.170.2"].concat());
+            set(&mut all, name, &[given.as_slice(), comma, local].concat());
         }
+    }
+    if grant.network == Network::Filtered {
+        // Every program reaches the gateway without them; those that obey them are told more when it refuses. ALL_PROXY
+        // is not set: some clients fail at the mere sight of it. Any that the caller has are the gateway's business.
+        let proxy = format!("http://{}:{PROXY_PORT}", Ipv4Addr::from(GATEWAY_ADDRESS));
+        all.retain(|(name, _)| !name.eq_ignore_ascii_case(b"ALL_PROXY"));
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+            set(&mut all, name.as_bytes(), proxy.as_bytes());
+        }
+        set(&mut all, b"NODE_USE_ENV_PROXY", b"1");
     }
     all.into_iter().map(|(name, value)| EnvVar { name, value }).collect()
 }
@@ -62,7 +78,8 @@ pub(crate) fn files(plan: &Plan) -> Vec<(Bytes, Bytes)> {
     let ours = |name: &str| format!("{OURS}/{name}").into_bytes();
     let mut files =
         vec![(ours("config"), aws_config(plan).into_bytes()), (ours("session.json"), facts(plan).into_bytes())];
-    files.extend(resolver::outside_etc().map(|(path, content)| (path.into_os_string().into_vec(), content)));
+    let names = resolver::files(plan.grant.network).into_iter();
+    files.extend(names.map(|(path, content)| (path.into_os_string().into_vec(), content)));
     files
 }
 
@@ -129,8 +146,7 @@ fn absolute_entries(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_aws_plan::{Caller, Grant, Wish};
-    use agent_aws_policy::Limits;
+    use agent_aws_plan::{Grant, Wish, fixture};
 
     #[test]
     fn relative_entries_of_path_are_dropped() {
@@ -139,29 +155,10 @@ mod tests {
     }
 
     fn a_plan(network: Network) -> Plan {
-        let caller =
-            Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() };
-        let grant = Grant {
-            session: "00".into(),
-            identity: "own:dev".into(),
-            facts: vec![],
-            aliases: vec!["prod-readonly".into()],
-            access: "read".into(),
-            region: Some("eu-west-1".into()),
-            sandbox: "standard".into(),
-            network,
-            home: Home::Agent,
-            share_homes: false,
-            nesting: false,
-            debug: false,
-            limits: Limits::default(),
-            may_lift: vec![],
-            hide: vec!["/srv/work/p/secret".into()],
-            waived: vec![],
-            rw_paths: vec!["/srv/work".into()],
-        };
+        let hide = vec!["/srv/work/p/secret".into()];
+        let grant = Grant { identity: "own:dev".into(), network, hide, ..fixture::grant() };
         let wish = Wish { project: "/srv/work/p".into(), command: vec![b"true".to_vec()], ..Wish::default() };
-        agent_aws_plan::plan(caller, grant, &wish).unwrap()
+        agent_aws_plan::plan(fixture::caller(), grant, &wish).unwrap()
     }
 
     #[test]

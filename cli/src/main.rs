@@ -2,6 +2,7 @@
 //! caller's own configuration, starts the helper, sends it one request and then only waits.
 
 mod args;
+mod blocked;
 mod command;
 mod config;
 mod environment;

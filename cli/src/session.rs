@@ -1,6 +1,6 @@
 //! One run as the CLI sees it: signals in, messages in, nothing decided but who has the terminal.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -8,8 +8,10 @@ use std::process::Stdio;
 
 use agent_aws_plan::Plan;
 use agent_aws_protocol::{ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, Request, Started};
+use agent_aws_protocol::{FailureCode, Refusal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::blocked::{self, Blocked};
 use crate::explain::explain;
 use crate::failure::Failure;
 use crate::helper::{Helper, read_plan, unexpected};
@@ -56,6 +58,7 @@ pub(crate) fn run(
         }
     };
     let mut session = Session {
+        command: command.first().cloned().unwrap_or_default(),
         dead: helper.pidfd(),
         helper,
         signals,
@@ -63,6 +66,7 @@ pub(crate) fn run(
         begun: false,
         pending: Vec::new(),
         notices: Vec::new(),
+        said: Vec::new(),
         started: None,
         plan: Vec::new(),
         granted: Granted::default(),
@@ -101,6 +105,8 @@ pub(crate) fn run(
 
 #[derive(Debug)]
 struct Session {
+    /// First word of the command, for messages.
+    command: OsString,
     helper: Helper,
     dead: Option<OwnedFd>,
     signals: Signals,
@@ -111,6 +117,8 @@ struct Session {
     pending: Vec<i32>,
     /// Notices that came while it had the terminal.
     notices: Vec<String>,
+    /// Names that the gateway refused, as far as they were said.
+    said: Vec<String>,
     started: Option<Standing>,
     /// The pieces of the plan.
     plan: Vec<u8>,
@@ -225,8 +233,12 @@ impl Session {
             HelperToCli::Plan(piece) => self.plan.extend(piece),
             HelperToCli::Prepare { door } => self.on_prepare(door)?,
             HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
+            HelperToCli::NotExecuted { errno, directory } => return Err(not_executed(&self.command, errno, directory)),
             HelperToCli::Text(text) => say::out(&say::escaped_block(&text))?,
             HelperToCli::Notice(text) => self.on_notice(text),
+            HelperToCli::Blocked { name, port, why, count } => {
+                self.on_blocked(&Blocked { name: &name, port, why: &why, count });
+            }
             HelperToCli::Started(started) => self.on_started(started),
             HelperToCli::Ready { group } => self.on_ready(group)?,
             HelperToCli::Stopped(signal) => return Ok(self.on_stopped(signal)),
@@ -256,15 +268,10 @@ impl Session {
             files: inside::files(&plan),
         };
         if self.explain {
-            plan.environment = ready.environment.iter().map(|v| (v.name.clone(), v.value.clone())).collect();
-            plan.directory = PathBuf::from(OsString::from_vec(ready.directory.clone()));
-            let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
-            let hide = ready.hide.iter().map(|hidden| path(hidden)).collect();
-            let files = ready.files.iter().map(|(name, content)| (path(name), content.clone())).collect();
-            let made = plan.complete(files, hide);
+            let made = plan.complete(ready.files.clone(), ready.hide.clone());
             made.map_err(|e| Failure::Other(e.to_string(), None))?;
             let real = plan.grant.home != agent_aws_policy::Home::Agent;
-            say::out(&(explain(&plan) + &preset::explain(self.preset.as_ref(), real)))?;
+            say::out(&(explain(&plan, &ready) + &preset::explain(self.preset.as_ref(), real)))?;
         }
         self.helper.tell(&CliToHelper::Prepared(ready))?;
         self.prepared = Some(prepared);
@@ -279,6 +286,19 @@ impl Session {
             say::line(&text);
         } else if self.notices.len() < MOST_NOTICES {
             self.notices.push(text);
+        }
+    }
+
+    /// Said at once where it does not fall into a picture: an agent that paints one takes the terminal out of line mode.
+    fn on_blocked(&mut self, blocked: &Blocked<'_>) {
+        if let Some(started) = &self.started {
+            blocked::keep(&started.said.session, blocked);
+        }
+        if !blocked::is_news(&mut self.said, blocked) {
+        } else if say::on_terminal() && self.terminal.is_in_line_mode() {
+            say::line(&blocked.line());
+        } else {
+            self.on_notice(blocked.line());
         }
     }
 
@@ -368,6 +388,28 @@ fn role_name(arn: &str) -> Option<&str> {
     match resource.strip_prefix("assumed-role/") {
         Some(session) => session.split('/').next(),
         None => resource.strip_prefix("role/")?.rsplit('/').next(),
+    }
+}
+
+/// Why the agent could not be started.
+fn not_executed(command: &OsStr, errno: i32, directory: bool) -> Failure {
+    let error = std::io::Error::from_raw_os_error(errno);
+    let refused = |code, text, advice: Option<&str>| {
+        Failure::Refused(Refusal { code, text, advice: advice.map(Into::into), audit: None })
+    };
+    if directory {
+        let text = format!("the working directory cannot be entered: {error}");
+        return refused(FailureCode::BadRequest, text, None);
+    }
+    let command = command.display().to_string().escape_debug().to_string();
+    match errno {
+        libc::ENOENT | libc::ENOTDIR => {
+            let advice =
+                "it must lie in a system directory, the project, or the agent's home (`agent-aws run --explain`)";
+            let text = format!("`{command}` is not there inside the sandbox");
+            refused(FailureCode::CommandNotFound, text, Some(advice))
+        }
+        _ => refused(FailureCode::CommandNotExecutable, format!("`{command}` cannot be executed: {error}"), None),
     }
 }
 

@@ -31,7 +31,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use agent_aws_protocol::Exit;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, getpgrp, test_kill_process_group};
-use rustix::termios::{Action, OptionalActions, QueueSelector, Termios};
+use rustix::termios::{Action, LocalModes, OptionalActions, QueueSelector, Termios};
 use rustix::termios::{ioctl_tiocnxcl, tcflow, tcflush, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
 /// Which process group has the foreground.
@@ -225,6 +225,12 @@ impl Terminal {
         if let Some(tty) = self.device.as_ref().filter(|_| killed) {
             let _ = tcflush(tty, QueueSelector::IFlush);
         }
+    }
+
+    /// Whether it is a terminal that nobody has taken out of line mode.
+    pub(crate) fn is_in_line_mode(&self) -> bool {
+        let modes = self.device.as_ref().and_then(|device| tcgetattr(device).ok());
+        modes.is_some_and(|modes| modes.local_modes.contains(LocalModes::ICANON))
     }
 
     /// Whether the agent has the terminal, so that a line of ours would fall into its picture.

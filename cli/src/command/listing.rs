@@ -2,12 +2,12 @@
 
 use agent_aws_protocol::{HelperToCli, IdentityOffer, Request, SessionRow};
 use nix::unistd::{Uid, User};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::args::Listing;
+use crate::args::{Listing, Sessions};
 use crate::failure::Failure;
 use crate::helper::{question, unexpected};
-use crate::{say, trusted};
+use crate::{blocked, say, trusted};
 
 /// What the caller may use.
 pub(super) fn identities(options: &Listing) -> Result<(), Failure> {
@@ -48,6 +48,27 @@ fn offer_json(offer: &IdentityOffer) -> serde_json::Value {
 
 fn login(uid: u32) -> Option<String> {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
+}
+
+/// What the caller's sessions were refused.
+pub(super) fn log(options: &Sessions) -> Result<(), Failure> {
+    let rows = blocked::log(options.id.as_deref());
+    if options.json {
+        return say::json(&rows.into_iter().collect());
+    }
+    if rows.is_empty() {
+        say::line("nothing was refused");
+        return Ok(());
+    }
+    let head = ["TIME (UTC)", "SESSION", "NAME", "PORT", "COUNT", "WHY"].map(str::to_owned);
+    let row = |row: &Value| {
+        let text = |key: &str| say::escaped(row.get(key).and_then(Value::as_str).unwrap_or_default());
+        let number = |key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let [port, count] = ["port", "count"].map(|key| number(key).to_string());
+        vec![say::date_time(number("time")), text("session"), text("name"), port, count, text("why")]
+    };
+    let rows: Vec<_> = [head.to_vec()].into_iter().chain(rows.iter().map(row)).collect();
+    say::out(&say::table(&rows))
 }
 
 /// The running sessions: the caller's own, or everybody's for root.

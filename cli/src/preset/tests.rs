@@ -2,27 +2,11 @@ use super::*;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use agent_aws_protocol::{Ask, OwnSource};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 fn asked(project: &str, environment: &[(&str, &str)]) -> Asked {
     let variable = |(name, value): &(&str, &str)| EnvVar { name: (*name).into(), value: (*value).into() };
-    let request = RunRequest {
-        identity: Ask::Unnamed,
-        sandbox: None,
-        network: None,
-        project: project.into(),
-        rw: vec![],
-        ro: vec![],
-        repository: vec![],
-        lift: vec![],
-        home: None,
-        region: None,
-        own: OwnSource::default(),
-        wait: true,
-        explain: false,
-        allow_root: false,
-    };
+    let request = RunRequest { project: project.into(), wait: true, ..RunRequest::default() };
     let environment = environment.iter().map(variable).collect();
     Asked { request, environment, directory: project.into(), known: Default::default(), preset: None }
 }

@@ -1,11 +1,13 @@
 //! From what policy grants and the caller wishes to the plan.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use agent_aws_policy::{Home, Limits, Network};
+use agent_aws_policy::{Home, Limits, Network, Reach};
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{PlanError, REPOSITORY, check_readable, check_writable, never_writable, plain};
+use crate::bounds::{PlanError, REPOSITORY, never_writable, plain, shown};
 use crate::intent::{Access, Caller, Intent, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What, around};
 use crate::tables::{self, Row};
 
@@ -32,6 +34,12 @@ pub struct Grant {
     pub sandbox: String,
     /// Its network.
     pub network: Network,
+    /// What that reaches, presets spelt out.
+    pub reach: Reach,
+    /// What the caller narrowed the names to; empty: not at all.
+    pub narrow: Vec<String>,
+    /// Ports of the agent's loopback that are offered on the host's.
+    pub publish: Vec<u16>,
     /// What it has as home.
     pub home: Home,
     /// Whether homes may be shared between identities.
@@ -81,7 +89,8 @@ pub fn home_of(caller: &Caller, grant: &Grant, name: Option<&str>) -> Result<Pat
     let name = name.unwrap_or("default");
     let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(good) {
-        return Err(PlanError::HomeName(name.into()));
+        let what = format!("--home {}: 1 to 64 letters, digits, `.`, `_`, `-`", name.escape_debug());
+        return Err(PlanError(what));
     }
     let homes = caller.home.join(".local/share/agent-aws/homes").join(written(&grant.sandbox));
     let whose = if grant.share_homes { "@shared".into() } else { written(&grant.identity) };
@@ -90,25 +99,22 @@ pub fn home_of(caller: &Caller, grant: &Grant, name: Option<&str>) -> Result<Pat
 
 /// Makes the plan, or says why there is none. Touches nothing.
 pub fn plan(caller: Caller, grant: Grant, wish: &Wish) -> Result<Plan, PlanError> {
-    let mut draft = Draft::default();
-    draft.system();
-    draft.private(&caller);
-    draft.ours();
-    let home = draft.home(&caller, &grant, wish)?;
-    draft.wished(&caller, &grant, wish)?;
-    draft.hidden(&grant);
-    let mut plan = Plan {
-        mount_points: if grant.home == Home::Agent { draft.mount_points(&caller.home) } else { vec![] },
-        sources: draft.sources,
-        intents: draft.intents,
-        home,
-        environment: vec![],
-        directory: PathBuf::new(),
-        command: wish.command.clone(),
-        project: wish.project.clone(),
-        caller,
-        grant,
+    let home = match grant.home {
+        Home::Agent => home_of(&caller, &grant, wish.home.as_deref())?,
+        Home::RealReadOnly | Home::Real => caller.home.clone(),
     };
+    let (command, project) = (wish.command.clone(), wish.project.clone());
+    let (sources, intents, mount_points) = (vec![], vec![], vec![]);
+    let mut plan = Plan { grant, caller, sources, intents, home, mount_points, command, project };
+    plan.system();
+    plan.private();
+    plan.ours();
+    plan.inner_home()?;
+    plan.wished(wish)?;
+    plan.hidden();
+    if plan.grant.home == Home::Agent {
+        plan.mount_points = plan.below(&plan.caller.home);
+    }
     plan.sort();
     Ok(plan)
 }
@@ -119,89 +125,86 @@ impl Plan {
         self.intents.sort_by_cached_key(|i| i.path.components().count());
     }
 
-    /// Adds what the CLI made ready: files in the sandbox's own /run, and what of a real home is hidden: secret stores,
-    /// wherever the caller's links lead, sockets and FIFOs.
-    pub fn complete(&mut self, files: Vec<(PathBuf, Vec<u8>)>, hide: Vec<PathBuf>) -> Result<(), PlanError> {
-        for (path, content) in files {
-            plain(&"a file for the agent".into(), &path)?;
-            if !path.starts_with("/run") {
-                return Err(PlanError::Never("a file for the agent".into(), path, "it is not in /run"));
+    /// Adds what the CLI made ready: files in the sandbox's own /run, or over those of the host in /etc, and what of a real home is hidden: secret stores,
+    /// wherever the caller's links lead, sockets and FIFOs. Paths are bytes, as they came.
+    pub fn complete(&mut self, files: Vec<(Vec<u8>, Vec<u8>)>, hide: Vec<Vec<u8>>) -> Result<(), PlanError> {
+        let path = |bytes| PathBuf::from(OsString::from_vec(bytes));
+        for (name, content) in files {
+            let path = path(name);
+            plain("a file for the agent", &path)?;
+            if !path.starts_with("/run") && !path.starts_with("/etc") {
+                return Err(PlanError::never("a file for the agent", &path, "it is not in /run or /etc"));
             }
-            let (reason, origin) = ("made for the agent, without a secret".into(), Origin::Table("ours".into()));
-            self.intents.push(Intent { path, what: What::File { content }, access: Access::Read, reason, origin });
+            let reason = "made for the agent, without a secret";
+            self.intent(&path, What::File { content }, Access::Read, reason, Origin::Table("ours".into()));
         }
-        for path in hide {
-            plain(&"to be hidden".into(), &path)?;
+        for path in hide.into_iter().map(path) {
+            plain("to be hidden", &path)?;
             let masked = self.intents.iter().any(|i| i.access == Access::Hidden && path.starts_with(&i.path));
             let Ok(below) = path.strip_prefix(&self.caller.home) else { continue };
             if self.grant.home == Home::Agent || masked {
                 continue;
             }
-            // Renamed away, a secret would be found by the next session, under a name that no table has.
-            let writable = self.grant.home == Home::Real;
-            let ways = path.ancestors().skip(1).take_while(|above| writable && *above != self.caller.home);
-            for above in ways.map(Path::to_path_buf).collect::<Vec<_>>() {
-                if self.intents.iter().all(|i| i.path != above) {
-                    self.add(above, What::Bind, Access::Write, "pinned, so that it cannot be renamed away");
-                }
-            }
             let row = tables::SECRET_STORES.rows().find(|row| below == Path::new(row.path));
             let reason = row.map_or("a socket, a FIFO or a secret in an unusual place", |row| row.reason);
-            self.add(path, What::Mask, Access::Hidden, reason);
+            // Renamed away, a secret would be found by the next session, under a name that no table has.
+            let writable = self.grant.home == Home::Real;
+            let home = self.caller.home.clone();
+            for above in path.ancestors().skip(1).take_while(|above| writable && *above != home) {
+                if self.intents.iter().all(|i| i.path != above) {
+                    self.pin(above, Origin::Sandbox);
+                }
+            }
+            let id = self.optional(&path);
+            self.intent(&path, What::Mask(id), Access::Hidden, reason, Origin::Sandbox);
         }
         self.sort();
         Ok(())
     }
 
-    /// Something of the caller's home, if it is there.
-    fn add(&mut self, path: PathBuf, what: fn(SourceId) -> What, access: Access, reason: &'static str) {
-        self.sources.push(Source { path: path.clone(), opener: Opener::Caller, required: false, keep_link: true });
-        let what = what(SourceId(self.sources.len() - 1));
-        self.intents.push(Intent { path, what, access, reason: reason.into(), origin: Origin::Sandbox });
-    }
-}
-
-#[derive(Default)]
-struct Draft {
-    sources: Vec<Source>,
-    intents: Vec<Intent>,
-}
-
-impl Draft {
-    fn source(&mut self, path: PathBuf, opener: Opener, required: bool) -> SourceId {
-        let keep_link = opener == Opener::Root;
-        self.sources.push(Source { path, opener, required, keep_link });
+    fn source(&mut self, path: impl Into<PathBuf>, opener: Opener, required: bool, keep_link: bool) -> SourceId {
+        self.sources.push(Source { path: path.into(), opener, required, keep_link });
         SourceId(self.sources.len() - 1)
+    }
+
+    /// Something of the caller's, as the link that it may be, if it is there.
+    fn optional(&mut self, path: &Path) -> SourceId {
+        self.source(path, Opener::Caller, false, true)
     }
 
     fn intent(&mut self, path: &Path, what: What, access: Access, reason: impl Into<Text>, origin: Origin) {
         self.intents.push(Intent { path: path.to_path_buf(), what, access, reason: reason.into(), origin });
     }
 
+    /// A directory bound onto itself.
+    fn pin(&mut self, path: &Path, origin: Origin) {
+        let id = self.optional(path);
+        self.intent(path, What::Bind(id), Access::Write, "pinned, so that it cannot be renamed away", origin);
+    }
+
     fn row(&mut self, path: &str, what: What, access: Access, reason: &'static str) {
         self.intent(Path::new(path), what, access, reason, Origin::Table("private".into()));
     }
 
-    /// What stands at the caller's home path; returns where it is on the host.
-    fn home(&mut self, caller: &Caller, grant: &Grant, wish: &Wish) -> Result<PathBuf, PlanError> {
-        let (at, access, reason) = match grant.home {
-            Home::Agent => (home_of(caller, grant, wish.home.as_deref())?, Access::Write, "the agent's own home, kept"),
-            Home::RealReadOnly => (caller.home.clone(), Access::Read, "your home, without its secret stores"),
-            Home::Real => (caller.home.clone(), Access::Write, "your home, without its secret stores"),
+    /// What stands at the caller's home path.
+    fn inner_home(&mut self) -> Result<(), PlanError> {
+        let (access, reason) = match self.grant.home {
+            Home::Agent => (Access::Write, "the agent's own home, kept"),
+            Home::RealReadOnly => (Access::Read, "your home, without its secret stores"),
+            Home::Real => (Access::Write, "your home, without its secret stores"),
         };
-        let id = self.source(at.clone(), Opener::Caller, true);
-        self.intent(&caller.home, What::Bind(id), access, reason, Origin::Sandbox);
-        if grant.home != Home::Agent
-            && let Some(why) = never_writable(&caller.home)
-        {
-            return Err(PlanError::Never("your home as the agent's".into(), caller.home.clone(), why));
+        let home = self.caller.home.clone();
+        if let Some(why) = never_writable(&home).filter(|_| self.grant.home != Home::Agent) {
+            return Err(PlanError::never("your home as the agent's", &home, why));
         }
-        Ok(at)
+        let id = self.source(self.home.clone(), Opener::Caller, true, false);
+        self.intent(&home, What::Bind(id), access, reason, Origin::Sandbox);
+        Ok(())
     }
 
     /// What policy hides, where a tree of the host shows it.
-    fn hidden(&mut self, grant: &Grant) {
-        for path in &grant.hide {
+    fn hidden(&mut self) {
+        for path in self.grant.hide.clone() {
             let cover = self.intents.iter().filter(|i| path.starts_with(&i.path));
             let cover = cover.max_by_key(|i| i.path.components().count()).map(|i| &i.what);
             let source = match cover {
@@ -209,8 +212,8 @@ impl Draft {
                 _ => None,
             };
             if let Some(opener) = source.filter(|s| path.starts_with(&s.path)).map(|s| s.opener) {
-                let id = self.source(path.clone(), opener, false);
-                self.intent(path, What::Mask(id), Access::Hidden, "policy hides it", Origin::Sandbox);
+                let id = self.source(&path, opener, false, opener == Opener::Root);
+                self.intent(&path, What::Mask(id), Access::Hidden, "policy hides it", Origin::Sandbox);
             }
         }
     }
@@ -219,15 +222,15 @@ impl Draft {
     fn system(&mut self) {
         self.row("/", What::Memory { size: MIB, mode: 0o755, owned: false }, Access::Read, "an empty root");
         for row in tables::SYSTEM.rows() {
-            let id = self.source(row.path.into(), Opener::Root, false);
+            let id = self.source(row.path, Opener::Root, false, true);
             self.table(&row, What::Bind(id), Access::Read, "system");
         }
         for row in tables::DEVICES.rows() {
-            let id = self.source(row.path.into(), Opener::Root, true);
+            let id = self.source(row.path, Opener::Root, true, true);
             self.table(&row, What::Device(id), Access::Write, "devices");
         }
         for row in tables::HIDDEN_SYSTEM.rows() {
-            let id = self.source(row.path.into(), Opener::Root, false);
+            let id = self.source(row.path, Opener::Root, false, true);
             self.table(&row, What::Mask(id), Access::Hidden, "hidden");
         }
         for Row { path, reason: to } in tables::DEVICE_LINKS.rows() {
@@ -240,9 +243,10 @@ impl Draft {
     }
 
     /// What is the sandbox's own and ends with it.
-    fn private(&mut self, caller: &Caller) {
+    fn private(&mut self) {
         let memory = |size, mode| What::Memory { size, mode, owned: false };
         self.row("/dev", memory(MIB, 0o755), Access::Read, "private devices");
+        self.row("/dev/mqueue", What::Queues, Access::Write, "private message queues");
         self.row("/dev/pts", What::Terminals, Access::Write, "private pseudo terminals");
         self.row("/dev/shm", memory(2048 * MIB, 0o1777), Access::Write, "private shared memory");
         self.row("/proc", What::Processes, Access::Write, "the sandbox's own processes");
@@ -250,7 +254,7 @@ impl Draft {
         self.row("/var/tmp", memory(2048 * MIB, 0o1777), Access::Write, "private, gone at the end");
         self.row("/run", memory(MIB, 0o755), Access::Read, "private; no socket of the host");
         self.row("/var/run", What::Link { to: "/run".into() }, Access::Read, "where programs look for it");
-        let runtime = PathBuf::from(format!("/run/user/{}", caller.uid));
+        let runtime = PathBuf::from(format!("/run/user/{}", self.caller.uid));
         let owned = What::Memory { size: 256 * MIB, mode: 0o700, owned: true };
         self.intent(&runtime, owned, Access::Write, "private runtime directory", Origin::Table("private".into()));
     }
@@ -263,47 +267,49 @@ impl Draft {
             ("agent-aws-credentials", "client for credential_process"),
             ("agent-aws-init", "pid 1, executed by descriptor from here so that Landlock knows it"),
         ] {
-            let id = self.source(name.into(), Opener::Ours, true);
+            let id = self.source(name, Opener::Ours, true, false);
             let path = Path::new(OURS).join(name);
             self.intent(&path, What::Bind(id), Access::Read, reason, Origin::Table("ours".into()));
         }
     }
 
     /// What the caller asked for, held against every bound that needs no look at the disk.
-    fn wished(&mut self, caller: &Caller, grant: &Grant, wish: &Wish) -> Result<(), PlanError> {
+    fn wished(&mut self, wish: &Wish) -> Result<(), PlanError> {
         for row in &wish.lift {
-            let allowed = grant.may_lift.iter().any(|m| m == "*" || m == row);
-            if tables::PROJECT_TRUSTED.rows().all(|known| known.path != row) {
-                return Err(PlanError::Lift(row.clone(), "no protected row has this name (--explain lists them)"));
-            } else if !allowed {
-                return Err(PlanError::Lift(row.clone(), "policy does not let you (`may-lift` of the sandbox)"));
-            }
+            let why = if tables::PROJECT_TRUSTED.rows().all(|known| known.path != row) {
+                "no protected row has this name (--explain lists them)"
+            } else if !self.grant.may_lift.iter().any(|m| m == "*" || m == row) {
+                "policy does not let you (`may-lift` of the sandbox)"
+            } else {
+                continue;
+            };
+            return Err(PlanError(format!("--lift {}: {why}", row.escape_debug())));
         }
         if !wish.project.as_os_str().is_empty() {
-            check_writable(&"the project".into(), &wish.project, caller, grant)?;
+            self.check_writable("the project", &wish.project)?;
             self.project(&wish.project, "", Origin::Project, &wish.lift);
         }
         if !wish.repository.as_os_str().is_empty() {
-            check_writable(&REPOSITORY, &wish.repository, caller, grant)?;
+            self.check_writable(REPOSITORY, &wish.repository)?;
             self.project(&wish.repository, ".git", Origin::Repository, &wish.lift);
         }
         for path in &wish.rw {
-            check_writable(&"--rw".into(), path, caller, grant)?;
+            self.check_writable("--rw", path)?;
             self.once(path)?;
             self.project(path, "", Origin::Caller("--rw".into()), &wish.lift);
         }
         for (path, origin) in &wish.ro {
             let (what, optional) = match origin {
-                Origin::Tool(_) if grant.home != Home::Agent => continue,
-                Origin::Tool(what) => (what, true),
-                _ => (&"--ro".into(), false),
+                Origin::Tool(_) if self.grant.home != Home::Agent => continue,
+                Origin::Tool(what) => (what.as_ref(), true),
+                _ => ("--ro", false),
             };
-            let may = check_readable(what, path, caller, grant).and_then(|()| self.once(path));
+            let may = self.check_readable(what, path).and_then(|()| self.once(path));
             if optional && may.is_err() {
                 continue;
             }
             may?;
-            let id = self.source(path.clone(), Opener::Caller, !optional);
+            let id = self.source(path, Opener::Caller, !optional, false);
             self.intent(path, What::Bind(id), Access::Read, "asked for", origin.clone());
         }
         Ok(())
@@ -311,7 +317,7 @@ impl Draft {
 
     fn once(&self, path: &Path) -> Result<(), PlanError> {
         match self.intents.iter().any(|i| i.path == path) {
-            true => Err(PlanError::Twice(path.into())),
+            true => Err(PlanError(format!("`{}` is asked for twice", shown(path)))),
             false => Ok(()),
         }
     }
@@ -319,7 +325,7 @@ impl Draft {
     /// A writable tree, and read-only within it what other programs execute or trust. Each directory on the way to such
     /// a row is bound onto itself, so that renaming it away is EBUSY. `top` is where in a project the tree belongs.
     fn project(&mut self, tree: &Path, top: &str, origin: Origin, lift: &[String]) {
-        let id = self.source(tree.into(), Opener::Caller, true);
+        let id = self.source(tree, Opener::Caller, true, false);
         let reason = if matches!(origin, Origin::Caller(_)) { "asked for" } else { "the project" };
         self.intent(tree, What::Bind(id), Access::Write, reason, origin);
         let table = || Origin::Table("project".into());
@@ -331,9 +337,7 @@ impl Draft {
             for ancestor in way.into_iter().rev() {
                 let path = tree.join(ancestor);
                 if !pinned.iter().any(|p| p.as_os_str() == path) {
-                    let id = self.optional(&path);
-                    let reason = "pinned, so that it cannot be renamed away";
-                    self.intent(&path, What::Bind(id), Access::Write, reason, table());
+                    self.pin(&path, table());
                     pinned.push(path);
                 }
             }
@@ -343,13 +347,8 @@ impl Draft {
         }
     }
 
-    fn optional(&mut self, path: &Path) -> SourceId {
-        self.sources.push(Source { path: path.into(), opener: Opener::Caller, required: false, keep_link: true });
-        SourceId(self.sources.len() - 1)
-    }
-
     /// What is mounted below the agent's home needs something to be mounted on there.
-    fn mount_points(&self, at: &Path) -> Vec<MountPoint> {
+    fn below(&self, at: &Path) -> Vec<MountPoint> {
         let covered = |path: &Path| around(self.intents.iter(), path).is_some_and(|i| i.path == at);
         let below = |i: &Intent| match (&i.what, i.path.strip_prefix(at)) {
             (What::Bind(source), Ok(below)) if !below.as_os_str().is_empty() && covered(&i.path) => {

@@ -10,9 +10,6 @@ use crate::build::Grant;
 /// Words for people: constants here, owned where a plan was read from a message.
 pub type Text = Cow<'static, str>;
 
-/// A variable: name and value.
-pub type Variable = (Vec<u8>, Vec<u8>);
-
 /// Who ran the CLI, by real uid, and what the user database says of that uid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
@@ -117,6 +114,8 @@ pub enum What {
     Processes,
     /// Pseudo terminals of the sandbox's own.
     Terminals,
+    /// POSIX message queues of the sandbox's own IPC namespace.
+    Queues,
     /// A generated file.
     File {
         /// Its content. Never a secret.
@@ -164,7 +163,8 @@ pub struct MountPoint {
     pub source: PathBuf,
 }
 
-/// The complete description of a session.
+/// The description of a session: all that binds the caller. The agent's environment and working directory, which do
+/// not, go from the CLI to init as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// What policy gives.
@@ -179,10 +179,6 @@ pub struct Plan {
     pub home: PathBuf,
     /// Mount points to make in the agent's home.
     pub mount_points: Vec<MountPoint>,
-    /// The agent's whole environment, in order.
-    pub environment: Vec<Variable>,
-    /// Working directory inside.
-    pub directory: PathBuf,
     /// The command.
     pub command: Vec<Vec<u8>>,
     /// The project directory.

@@ -6,11 +6,14 @@
 
 mod bounds;
 mod build;
+#[cfg(any(test, feature = "for-tests"))]
+#[path = "tests/fixture.rs"]
+pub mod fixture;
 mod intent;
 pub mod tables;
 
 pub use bounds::PlanError;
 pub use build::{Grant, OURS, Wish, home_of, plan};
 pub use intent::{
-    Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, Variable, What, around,
+    Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What, around,
 };

@@ -24,6 +24,7 @@ mod diagnostic;
 mod explain;
 mod model;
 mod parse;
+mod reach;
 mod read;
 mod rule;
 mod syntax;
@@ -31,10 +32,9 @@ mod syntax;
 pub use decide::{Ask, Decision, Denial, Granted, Offer, Offered, Wanted};
 pub use diagnostic::{Diagnostic, Position};
 pub use explain::{Explanation, RuleReport, Verdict};
-pub use model::{
-    Access, Attribution, BoundPath, Home, Identity, Limits, Network, RoleArn, Sandbox, Source, SourceKind, Waiver,
-};
+pub use model::{Access, Attribution, BoundPath, Home, Identity, Limits, Network, Sandbox, Source, SourceKind, Waiver};
 pub use parse::{MAX_FILE_BYTES, MAX_FILES, SourceFile};
+pub use reach::{Names, PRESETS, Reach};
 pub use rule::{Group, GroupRef, IdentityPattern, Rule, RuleKind, Subject, UserRef};
 pub use syntax::{DURATION_RANGE, is_login_name, is_profile_name, is_region};
 
@@ -50,6 +50,8 @@ pub struct Policy {
     pub identities: Vec<Identity>,
     /// The sandboxes, in the order of the files.
     pub sandboxes: Vec<Sandbox>,
+    /// The presets of names that the site adds, in the order of the files.
+    pub names: Vec<Names>,
     /// The `[[allow]]` rules, in the order of the files.
     pub allows: Vec<Rule>,
     /// The `[[deny]]` rules, in the order of the files.

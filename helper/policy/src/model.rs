@@ -1,12 +1,13 @@
 //! What a policy defines: sources, identities, sandboxes.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Position;
+use crate::{Position, Reach};
 
 /// Gives an enum of fixed words its list, its `as_str` and its `Display`.
 macro_rules! words {
@@ -128,32 +129,13 @@ pub enum Waiver {
 }
 words!(Waiver { LandlockScopes => "landlock-scopes", Landlock => "landlock" });
 
-/// An IAM role's ARN: `arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RoleArn {
-    pub(crate) arn: String,
-}
-
-impl RoleArn {
-    /// The whole ARN.
-    pub fn as_str(&self) -> &str {
-        &self.arn
-    }
-}
-
-impl fmt::Display for RoleArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.arn)
-    }
-}
-
 /// `[identity.NAME]`: an AWS role that an agent may act as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Its name.
     pub name: String,
-    /// The role.
-    pub role: RoleArn,
+    /// The role's ARN: `arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME`.
+    pub role: String,
     /// Name of the source whose credentials assume it. [`crate::Policy::parse`] has made sure that there is one.
     pub source: String,
     /// The agent's region. It or the source's is there.
@@ -215,8 +197,10 @@ pub struct Sandbox {
     pub home: Home,
     /// The widest network that a session here may have.
     pub network: Network,
-    /// Names that `filtered` lets through: `*`, `example.com`, `*.example.com`, a preset's word; each with `:port` or not.
-    pub allow_names: Vec<String>,
+    /// What that network reaches; presets by their words.
+    pub reach: Reach,
+    /// Ports of the agent's loopback that a caller may have published on the host's.
+    pub publish: Vec<RangeInclusive<u16>>,
     /// Bounds of the project and of writable paths.
     pub rw_paths: Vec<BoundPath>,
     /// Whether an agent may build sandboxes of its own inside (user namespaces).

@@ -8,7 +8,9 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Diagnostic, Problem, Report, Spot};
 use crate::read::{Document, Reader, plain, too_deep, word, wrong_type};
 use crate::{Access, Attribution, BoundPath, Home, Limits, Network, Policy, Source, SourceKind, Waiver};
-use crate::{GroupRef, Identity, IdentityPattern, Rule, RuleKind, Sandbox, UserRef, check, syntax};
+use crate::{
+    GroupRef, Identity, IdentityPattern, Names, Reach, Rule, RuleKind, Sandbox, UserRef, check, reach, syntax,
+};
 
 /// A larger policy file is refused, unread.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
@@ -30,6 +32,7 @@ pub(crate) enum Kind {
     Source,
     Identity,
     Sandbox,
+    Names,
 }
 
 impl Kind {
@@ -38,6 +41,7 @@ impl Kind {
             Self::Source => "source",
             Self::Identity => "identity",
             Self::Sandbox => "sandbox",
+            Self::Names => "names",
         }
     }
 }
@@ -107,8 +111,8 @@ fn read_file<'a>(
     }
     let called = "the policy".to_owned();
     let mut top = Reader { document: &document, table: table.get_ref(), at: Spot::first(index), called, report };
-    top.only("source identity sandbox allow deny");
-    for kind in [Kind::Source, Kind::Identity, Kind::Sandbox] {
+    top.only("source identity sandbox names allow deny");
+    for kind in [Kind::Source, Kind::Identity, Kind::Sandbox, Kind::Names] {
         definitions(kind, &mut top, draft);
     }
     rules(RuleKind::Allow, &mut top, draft);
@@ -166,7 +170,11 @@ fn definitions(kind: Kind, top: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
         match kind {
             Kind::Source => draft.policy.sources.extend(source(name, it)),
             Kind::Identity => identity(name, it, draft),
-            Kind::Sandbox => draft.policy.sandboxes.push(sandbox(name, it)),
+            Kind::Sandbox => {
+                let sandbox = sandbox(name, it, draft);
+                draft.policy.sandboxes.push(sandbox);
+            }
+            Kind::Names => draft.policy.names.push(names(name, it)),
         }
     }
 }
@@ -216,8 +224,10 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     });
 }
 
-fn sandbox(name: String, it: &mut Reader<'_, '_, '_>) -> Sandbox {
-    it.only("home network allow-names rw-paths nesting debug share-homes may-lift hide pids memory open-files waive");
+fn sandbox(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Sandbox {
+    it.only(
+        "home network allow-names allow-private local-ports publish upstream-proxy host-loopback metadata rw-paths nesting debug share-homes may-lift hide pids memory open-files waive",
+    );
     let limits = Limits {
         pids: it.count("pids", 16..=4_194_304),
         memory: it.text("memory", syntax::bytes),
@@ -227,7 +237,8 @@ fn sandbox(name: String, it: &mut Reader<'_, '_, '_>) -> Sandbox {
         name,
         home: it.word("home", Home::WORDS).unwrap_or(Home::Agent),
         network: it.word("network", Network::WORDS).unwrap_or(Network::Filtered),
-        allow_names: it.texts("allow-names", syntax::allow_name).unwrap_or_else(|| vec!["*".to_owned()]),
+        reach: reach(it, draft),
+        publish: it.texts("publish", reach::ports).unwrap_or_default(),
         rw_paths: it.texts("rw-paths", syntax::bound_path).unwrap_or_else(|| vec![BoundPath::Home(PathBuf::new())]),
         nesting: it.yes("nesting"),
         debug: it.yes("debug"),
@@ -238,6 +249,33 @@ fn sandbox(name: String, it: &mut Reader<'_, '_, '_>) -> Sandbox {
         waive: it.texts("waive", |text| word(text, Waiver::WORDS)).unwrap_or_default(),
         position: it.report.position(it.at),
     }
+}
+
+/// What the network of a sandbox reaches.
+fn reach(it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Reach {
+    let names = it.list("allow-names", "a string", |value| value.as_str().map(reach::allow_name));
+    let words = names.iter().flatten().filter(|(name, _)| reach::is_word(name));
+    draft.uses.extend(words.map(|(word, at)| (Kind::Names, word.clone(), *at)));
+    let port = |value: &DeValue<'_>| value.as_integer().map(|number| reach::port(number.as_str()));
+    Reach {
+        names: names.map_or_else(|| vec!["*".to_owned()], plain),
+        private: it.texts("allow-private", reach::allow_name).unwrap_or_default(),
+        local_ports: it.list("local-ports", "a number", port).map(plain).unwrap_or_default(),
+        upstream_proxy: it.text("upstream-proxy", reach::proxy),
+        host_loopback: it.value("host-loopback", "true or false", |v| v.as_bool().map(Ok)).is_none_or(|(yes, _)| yes),
+        unguarded: it.word("metadata", &[("guarded", false), ("unguarded", true)]).unwrap_or_default(),
+    }
+}
+
+/// `[names.WORD]`.
+fn names(name: String, it: &mut Reader<'_, '_, '_>) -> Names {
+    it.only("allow");
+    it.needs("allow");
+    let spelt = |text: &str| match reach::is_word(text) {
+        true => Err(Problem::new(format!("{text:?} is a preset itself: spell its names out"))),
+        false => reach::allow_name(text),
+    };
+    Names { name, allow: it.texts("allow", spelt).unwrap_or_default() }
 }
 
 /// The name that a key named after a kind refers to.

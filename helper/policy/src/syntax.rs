@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::diagnostic::{Problem, quoted};
-use crate::{BoundPath, GroupRef, IdentityPattern, RoleArn, UserRef};
+use crate::{BoundPath, GroupRef, IdentityPattern, UserRef};
 
 /// How short and how long an STS session may be (AWS's own limits for AssumeRole: 15 minutes and 12 hours).
 pub const DURATION_RANGE: RangeInclusive<Duration> = Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 60 * 60);
 
-type Checked<T> = Result<T, Problem>;
+pub(crate) type Checked<T> = Result<T, Problem>;
 
 /// Longest path of a policy, in bytes: PATH_MAX of Linux without its final NUL.
 const MAX_PATH: usize = 4095;
 
 /// The text itself if it is good, else that it is not `what`.
-fn text_if(good: bool, text: &str, what: &str, hint: &str) -> Checked<String> {
+pub(crate) fn text_if(good: bool, text: &str, what: &str, hint: &str) -> Checked<String> {
     if good { Ok(text.to_owned()) } else { Err(Problem::new(format!("{} is not {what}", quoted(text))).hint(hint)) }
 }
 
@@ -91,9 +91,9 @@ pub(crate) fn identity_pattern(text: &str) -> Checked<IdentityPattern> {
 }
 
 /// `arn:aws:iam::111122223333:role/path/name`
-pub(crate) fn role_arn(text: &str) -> Checked<RoleArn> {
+pub(crate) fn role_arn(text: &str) -> Checked<String> {
     let (what, hint) = ("the ARN of an IAM role", "arn:aws:iam::111122223333:role/NAME");
-    text_if(is_role_arn(text, false), text, what, hint).map(|arn| RoleArn { arn })
+    text_if(is_role_arn(text, false), text, what, hint)
 }
 
 /// The same, with `*` and `?` in account and role.
@@ -197,11 +197,11 @@ pub(crate) fn endpoint(text: &str) -> Checked<String> {
     text_if(good && text.len() <= 1024, text, "an endpoint of STS", hint)
 }
 
-fn is_port(text: &str) -> bool {
+pub(crate) fn is_port(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-fn is_host(text: &str) -> bool {
+pub(crate) fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
@@ -209,15 +209,6 @@ fn is_host(text: &str) -> bool {
             && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
     };
     text.len() <= 253 && text.split('.').all(label)
-}
-
-/// `*`, `example.com`, `*.example.com`, or the word of a preset; each with `:port` or not.
-pub(crate) fn allow_name(text: &str) -> Checked<String> {
-    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-    let numeric = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
-    let good = host == "*" || (is_host(host.strip_prefix("*.").unwrap_or(host)) && !numeric);
-    let hint = "\"*\", \"example.com\" or \"*.example.com\", with \":443\" or not";
-    text_if(good && port.is_none_or(is_port), text, "a name to allow", hint)
 }
 
 /// An absolute path in its one spelling.

@@ -14,13 +14,14 @@ pub struct EnvVar {
 }
 
 /// Which identity a caller asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// An identity of the policy (`--as NAME`).
     Named(String),
     /// An AWS profile of the caller's own configuration (`--profile NAME`).
     Own(String),
     /// None given: the only one allowed, or a refusal that lists them.
+    #[default]
     Unnamed,
 }
 
@@ -66,7 +67,7 @@ pub struct Prepared {
 }
 
 /// Everything a run is asked to be. A caller's options only narrow what policy gives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequest {
     /// Which identity.
     pub identity: Ask,
@@ -74,6 +75,10 @@ pub struct RunRequest {
     pub sandbox: Option<String>,
     /// `none`, `filtered` or `shared`; never wider than the sandbox's.
     pub network: Option<String>,
+    /// Names, networks and presets that the session is narrowed to; empty: it is not.
+    pub allow_names: Vec<String>,
+    /// Ports of the agent's loopback to publish on the host's.
+    pub publish: Vec<u16>,
     /// The project directory, absolute; empty for none.
     pub project: Bytes,
     /// More writable paths, absolute.
@@ -246,6 +251,24 @@ pub enum HelperToCli {
     Refused(Refusal),
     /// Something the caller should know once.
     Notice(String),
+    /// The command or the working directory cannot be used; the last message.
+    NotExecuted {
+        /// The operating system's error number.
+        errno: i32,
+        /// Whether it was the working directory.
+        directory: bool,
+    },
+    /// The gateway refused something.
+    Blocked {
+        /// The name, or the address, escaped.
+        name: String,
+        /// The port; 0 for a question for the name.
+        port: u16,
+        /// Which rule refused it, and what to do.
+        why: String,
+        /// How often since this was last said.
+        count: u32,
+    },
     /// A piece of the plan, an explanation or a report; pieces follow each other until [`HelperToCli::Done`].
     Text(String),
     /// Answer to `Identities`.

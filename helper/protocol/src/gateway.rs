@@ -34,7 +34,10 @@ pub enum HelperToGateway {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GatewayToHelper {
     /// It has the listeners and serves.
-    Ready,
+    Ready {
+        /// Whether every port is caught, or only those of the plumber's list.
+        every_port: bool,
+    },
     /// It cannot serve; the last message.
     Failed {
         /// Why, for the caller.
@@ -81,6 +84,18 @@ pub enum PlumberToGateway {
     },
     /// Answer to [`GatewayToPlumber::Socket`]: it comes along.
     Socket,
+}
+
+/// From the plumber, when it is done or cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlumberToHelper {
+    /// The namespace is as it should be.
+    Done,
+    /// It is not.
+    Failed {
+        /// Why, for the caller.
+        cause: String,
+    },
 }
 
 /// To the plumber, after it is done, and only where ports are published.

@@ -13,8 +13,8 @@ pub mod gateway;
 mod init;
 pub mod state;
 
-pub use broker::{BrokerToHelper, HelperToBroker, Lifetime, MintedSession, Minting, SourceCredentials};
-pub use channel::{Channel, ChannelError, Received};
+pub use broker::{BrokerToHelper, HelperToBroker, MintedSession, Minting, SourceCredentials};
+pub use channel::{Channel, ChannelError, Received, wait_for};
 pub use cli::{
     Ask, CliToHelper, EnvVar, Exit, FailureCode, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion, Prepared,
     Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,

@@ -36,10 +36,7 @@ pub struct Lowered {
 
 /// Lowers `plan`. `found` tells for each source of the plan what is there.
 pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered, Failure> {
-    let private_network = plan.grant.network == Network::None;
-    if plan.grant.network == Network::Filtered {
-        return Err(Failure::plain("network `filtered`", "no gateway yet: use `none` or `shared`"));
-    }
+    let private_network = plan.grant.network != Network::Shared;
     let fence = fence(plan, found, facts)?;
     let mut lowering = Lowering { plan, found, ops: vec![Op::Private], seals: Vec::new() };
     if private_network {
@@ -117,7 +114,19 @@ impl Lowering<'_> {
                 self.stand(&path, true);
                 self.ops.push(Op::Terminals { path });
             }
-            What::File { content } => self.ops.push(Op::File { path, content: content.clone() }),
+            What::Queues => {
+                self.stand(&path, true);
+                self.ops.push(Op::Queues { path });
+            }
+            What::File { content } => match path.strip_prefix("/etc") {
+                // The host's /etc is not ours to write in.
+                Ok(below) => {
+                    let made = Path::new(OURS).join("etc").join(below);
+                    self.ops.push(Op::File { path: made.clone(), content: content.clone() });
+                    self.ops.push(Op::Over { path, made });
+                }
+                Err(_) => self.ops.push(Op::File { path, content: content.clone() }),
+            },
             What::Link { to } => self.ops.push(Op::Link { path, to: to.clone() }),
         }
         Ok(())
@@ -170,7 +179,7 @@ impl Lowering<'_> {
     fn inside_host_tree(&self, path: &Path) -> bool {
         let standing = self.plan.intents.iter().filter(|i| match &i.what {
             What::Bind(id) | What::Device(id) => matches!(self.found.get(id.0), Some(Kind::Directory)),
-            What::Memory { .. } | What::Processes | What::Terminals => true,
+            What::Memory { .. } | What::Processes | What::Terminals | What::Queues => true,
             _ => false,
         });
         around(standing, path).is_some_and(|i| matches!(i.what, What::Bind(_)))
@@ -196,7 +205,7 @@ fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Fail
     }
     let shown = |intent: &&Intent| match &intent.what {
         What::Bind(id) | What::Device(id) => matches!(found.get(id.0), Some(Kind::Directory | Kind::File)),
-        What::Memory { .. } | What::Processes | What::Terminals => intent.path != Path::new("/"),
+        What::Memory { .. } | What::Processes | What::Terminals | What::Queues => intent.path != Path::new("/"),
         _ => false,
     };
     let rows = |access| -> Vec<PathBuf> {

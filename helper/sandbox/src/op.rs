@@ -33,6 +33,13 @@ pub enum Op {
         /// What.
         content: Vec<u8>,
     },
+    /// A file that was made stands where another one is.
+    Over {
+        /// Which one is covered.
+        path: PathBuf,
+        /// The one that was made.
+        made: PathBuf,
+    },
     /// A symbolic link.
     Link {
         /// Where.
@@ -74,6 +81,12 @@ pub enum Op {
     },
     /// Pseudo terminals of the sandbox's own.
     Terminals {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Message queues of the sandbox's own. mq_open(3) goes by the kernel's own mount of them, which Landlock knows by
+    /// what is mounted here.
+    Queues {
         /// Where.
         path: PathBuf,
     },

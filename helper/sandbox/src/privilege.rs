@@ -1,5 +1,6 @@
 //! Giving privilege up for good. Every step is read back; a step that did not take ends the process.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -38,17 +39,40 @@ pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
     not_dumpable()?;
     empty_bounding_set()?;
     lock_securebits()?;
+    take_ids(ids)?;
+    forbid_gaining(Kept::Nothing, &status)?;
+    verify_ids(ids, &status.read())?;
+    // Each change of credentials sets it again from fs.suid_dumpable.
+    not_dumpable()
+}
+
+/// What laying pipes in a network namespace takes, and what is not in the same system call's gift elsewhere.
+const PLUMBING: [Capability; 3] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_BIND_SERVICE, Capability::CAP_BPF];
+
+/// Takes `ids`, or keeps those there are, with three capabilities that outlast the execution that follows, and no_new_privs.
+pub fn become_plumber(ids: Option<&Ids>) -> Result<(), Failure> {
+    let capability = |e: caps::errors::CapsError| Failure::plain("the plumber's capabilities", e);
+    let wanted: caps::CapsHashSet = PLUMBING.into_iter().collect();
+    if let Some(ids) = ids {
+        caps::securebits::set_keepcaps(true).map_err(capability)?;
+        take_ids(ids)?;
+    }
+    caps::set(None, CapSet::Inheritable, &wanted).map_err(capability)?;
+    caps::set(None, CapSet::Effective, &wanted).map_err(capability)?;
+    caps::set(None, CapSet::Permitted, &wanted).map_err(capability)?;
+    caps::set(None, CapSet::Ambient, &wanted).map_err(capability)?;
+    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
+    not_dumpable()
+}
+
+fn take_ids(ids: &Ids) -> Result<(), Failure> {
     if let Some(groups) = &ids.groups {
         let groups: Vec<Gid> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
         rustix::thread::set_thread_groups(&groups).map_err(|e| Failure::plain("setgroups", e))?;
     }
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| Failure::plain("setresgid", e))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| Failure::plain("setresuid", e))?;
-    forbid_gaining(Kept::Nothing, &status)?;
-    verify_ids(ids, &status.read())?;
-    // Each change of credentials sets it again from fs.suid_dumpable.
-    not_dumpable()
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| Failure::plain("setresuid", e))
 }
 
 /// What a process without any privilege can still give up: ambient capabilities, gaining new ones, being traced.
@@ -150,21 +174,14 @@ fn lock_securebits() -> Result<(), Failure> {
 fn verify_ids(ids: &Ids, status: &str) -> Result<(), Failure> {
     let bad = |what| Err(Failure::plain("dropping privilege", format!("{what} did not take")));
     let four = |id: u32| [id; 4].map(|i| i.to_string()).join("\t");
-    if field(status, "Uid:") != four(ids.uid) {
-        return bad("uid");
-    }
-    if field(status, "Gid:") != four(ids.gid) {
-        return bad("gid");
+    for (what, name, id) in [("uid", "Uid:", ids.uid), ("gid", "Gid:", ids.gid)] {
+        if field(status, name) != four(id) {
+            return bad(what);
+        }
     }
     if let Some(wanted) = &ids.groups {
-        let mut wanted: Vec<u32> = wanted.clone();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut have: Vec<u32> =
-            field(status, "Groups:").split_whitespace().map(|g| g.parse().unwrap_or(u32::MAX)).collect();
-        have.sort_unstable();
-        have.dedup();
-        if have != wanted {
+        let have = field(status, "Groups:").split_whitespace().map(|g| g.parse().unwrap_or(u32::MAX));
+        if have.collect::<BTreeSet<u32>>() != wanted.iter().copied().collect() {
             return bad("setgroups");
         }
     }

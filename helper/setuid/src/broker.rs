@@ -1,25 +1,18 @@
-//! Starting the broker: another uid, nothing inherited but its channel, told once what to mint.
+//! Starting the broker and telling it once what to mint.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
 
 use agent_aws_plan::tables::OWN_VARIABLES;
 use agent_aws_protocol::{EnvVar, FailureCode, HelperToBroker, Refusal, RunRequest, SourceCredentials};
-use agent_aws_sandbox::{Failure, Ids, become_permanently, forbid_gaining_unprivileged};
-use nix::sys::signal::SigSet;
-use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::child::Child;
 use crate::decide::Granting;
-use crate::entry::{Entered, null};
-use crate::refusal::{broken, installation, refuse};
+use crate::entry::Entered;
+use crate::refusal::{broken, refuse};
+use crate::service::{Manner, Service, ids_of};
 use crate::subject::{BROKER_USER, Person};
-use crate::sys;
-
-/// How long a message that has begun may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where distributions keep the trusted certificates in one file. Without it the broker would read them twice, once
 /// from hundreds of files.
@@ -33,41 +26,27 @@ pub(crate) fn start(
     granting: &Granting,
     request: &RunRequest,
 ) -> Result<Child, Refusal> {
-    let program = entered.installation.program("agent-aws-broker")?;
     let own = matches!(granting.minting.source, SourceCredentials::Own { .. });
-    let ids = ids(entered, person, own)?;
-    let environment = environment(if own { &request.own.environment } else { &[] });
+    // That of an own source has the caller's rights, and may be any program's.
+    let ids = match own && entered.mode.is_privileged() {
+        true => Some(entered.caller.clone()),
+        false => ids_of(entered, person.broker, BROKER_USER)?,
+    };
+    let service = Service {
+        name: "agent-aws-broker",
+        program: entered.installation.program("agent-aws-broker")?,
+        ids,
+        arguments: vec![],
+        environment: environment(if own { &request.own.environment } else { &[] }),
+        channel: None,
+        manner: Manner::Files,
+    };
     let source = source(granting)?;
-    let null = null().map_err(|e| installation(format!("/dev/null: {e}"), "the machine is broken"))?;
-    let child = Child::start(None, PATIENCE, |socket| {
-        let failure = become_broker(&program, ids.as_ref(), &environment, &null, socket);
-        drop(failure);
-        125
-    });
-    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting the broker: {e}")))?;
+    let child = service.start(None)?;
     let message = HelperToBroker::Mint(Box::new(granting.minting.clone()));
     let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
     child.channel.send_with(&message, &descriptors).map_err(|e| broken("the broker", e))?;
     Ok(child)
-}
-
-/// Whose ids the broker gets; `None` keeps the caller's (no setuid bit).
-fn ids(entered: &Entered, person: &Person, own: bool) -> Result<Option<Ids>, Refusal> {
-    if !entered.mode.is_privileged() {
-        return Ok(None);
-    }
-    if own {
-        return Ok(Some(entered.caller.clone()));
-    }
-    match person.broker {
-        Some((uid, gid)) if uid != 0 && gid != 0 && uid != entered.caller.uid => {
-            Ok(Some(Ids { uid, gid, groups: Some(vec![]) }))
-        }
-        _ => Err(installation(
-            format!("there is no usable user `{BROKER_USER}` to keep credentials under"),
-            "reinstall agent-aws, or run `make install` as root",
-        )),
-    }
 }
 
 fn source(granting: &Granting) -> Result<Option<OwnedFd>, Refusal> {
@@ -88,29 +67,4 @@ fn environment(given: &[EnvVar]) -> Vec<CString> {
         all.extend(CString::new(format!("SSL_CERT_FILE={bundle}")));
     }
     all
-}
-
-/// In the child. Returns only with what kept it from becoming the broker.
-fn become_broker(
-    program: &OwnedFd,
-    ids: Option<&Ids>,
-    environment: &[CString],
-    null: &OwnedFd,
-    socket: OwnedFd,
-) -> Result<(), Failure> {
-    let os = |e: std::io::Error| Failure::plain("starting the broker", e);
-    // A process in the caller's group would get the signals of the caller's terminal.
-    nix::unistd::setsid().map_err(|e| Failure::plain("setsid", e))?;
-    for number in 0..=2 {
-        sys::duplicate_to(null.as_fd(), number).map_err(os)?;
-    }
-    sys::duplicate_to(socket.as_fd(), sys::CHANNEL).map_err(os)?;
-    match ids {
-        Some(ids) => become_permanently(ids)?,
-        None => forbid_gaining_unprivileged()?,
-    }
-    rustix::process::chdir("/").map_err(|e| Failure::plain("chdir", e))?;
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| Failure::plain("PDEATHSIG", e))?;
-    SigSet::empty().thread_set_mask().map_err(|e| Failure::plain("signal mask", e))?;
-    Err(os(sys::execute(program.as_fd(), &[c"agent-aws-broker".into()], environment)))
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use agent_aws_plan::Grant;
 use agent_aws_policy::{
-    Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, SourceKind, Wanted, is_region,
+    Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, Reach, Sandbox, SourceKind, Wanted,
+    is_region,
 };
-use agent_aws_protocol::{Ask, FailureCode, Lifetime, Minting, Refusal, RunRequest, SourceCredentials};
+use agent_aws_protocol::{Ask, FailureCode, Minting, Refusal, RunRequest, SourceCredentials};
 
 use crate::installation::{open_directory_of_root, open_file_of_root};
 use crate::refusal::{advise, refuse};
@@ -24,8 +25,6 @@ pub(crate) struct Granting {
     pub(crate) minting: Minting,
     /// The source file, for a system source.
     pub(crate) source: Option<SourceFile>,
-    /// Role ARN, for the audit trail.
-    pub(crate) role: String,
 }
 
 /// A root-owned source of credentials: its directory stays open, so that it can be reopened at each renewal.
@@ -51,10 +50,7 @@ impl SourceFile {
 /// What a request asks of policy.
 pub(crate) fn ask<'a>(identity: &'a Ask, sandbox: Option<&'a str>, network: Option<Network>) -> PolicyAsk<'a> {
     let wanted = match identity {
-        Ask::Named(name) => match name.strip_prefix("own:") {
-            Some(profile) => Wanted::Own(profile),
-            None => Wanted::Named(name),
-        },
+        Ask::Named(name) => Wanted::called(name),
         Ask::Own(profile) => Wanted::Own(profile),
         Ask::Unnamed => Wanted::Unnamed,
     };
@@ -71,7 +67,7 @@ pub(crate) fn decide(
     let network = network(request.network.as_deref())?;
     let asked = ask(&request.identity, request.sandbox.as_deref(), network);
     let decision = policy.decide(&person.subject, &asked).map_err(|denial| denied(&denial))?;
-    granting(&decision, person, request, session)
+    granting(policy, &decision, person, request, session)
 }
 
 fn network(word: Option<&str>) -> Result<Option<Network>, Refusal> {
@@ -97,6 +93,7 @@ pub(crate) fn denied(denial: &Denial) -> Refusal {
 }
 
 fn granting(
+    policy: &Policy,
     decision: &Decision<'_>,
     person: &Person,
     request: &RunRequest,
@@ -112,7 +109,12 @@ fn granting(
         Granted::Policy(identity, source) => (Some(open_source(&source.kind)?), identity.aliases.clone()),
         Granted::Own { .. } => (None, vec![]),
     };
-    let role = minting.role.clone().unwrap_or_default();
+    let spelt_out = |words| {
+        let spelt = policy.spelt_out(words, region.as_deref());
+        spelt.map_err(|what| refuse(FailureCode::BadRequest, format_args!("--allow-name: {what}")))
+    };
+    let (names, narrow) = (spelt_out(&sandbox.reach.names)?, spelt_out(&request.allow_names)?);
+    let reach = Reach { names, ..sandbox.reach.clone() };
     let grant = Grant {
         session: session.into(),
         identity: decision.identity.to_string(),
@@ -122,6 +124,9 @@ fn granting(
         region,
         sandbox: sandbox.name.clone(),
         network: decision.network,
+        reach,
+        narrow,
+        publish: published(sandbox, request)?,
         home: sandbox.home,
         share_homes: sandbox.share_homes,
         nesting: sandbox.nesting,
@@ -132,7 +137,18 @@ fn granting(
         waived: sandbox.waive.iter().map(ToString::to_string).collect(),
         rw_paths: sandbox.rw_paths.iter().map(|p| p.resolve(&person.caller.home)).collect(),
     };
-    Ok(Granting { grant, minting, source, role })
+    Ok(Granting { grant, minting, source })
+}
+
+/// The ports that the caller wants on the host's loopback, where policy lets them.
+fn published(sandbox: &Sandbox, request: &RunRequest) -> Result<Vec<u16>, Refusal> {
+    match request.publish.iter().find(|port| !sandbox.publish.iter().any(|range| range.contains(port))) {
+        None => Ok(request.publish.clone()),
+        Some(port) => {
+            let text = format!("--publish {port}: sandbox `{}` does not let you", sandbox.name);
+            Err(advise(FailureCode::NotGranted, text, "ask your administrator for `publish` in its policy"))
+        }
+    }
 }
 
 fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, session: &str) -> Minting {
@@ -144,11 +160,11 @@ fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, sessi
             Minting {
                 identity: identity.name.clone(),
                 source: SourceCredentials::ProfileFile { profile: profile.clone() },
-                role: Some(identity.role.as_str().to_string()),
+                role: Some(identity.role.clone()),
                 external_id: identity.external_id.clone(),
                 region: identity.region.clone().or_else(|| source.region.clone()),
                 sts_endpoint: source.sts_endpoint.clone(),
-                lifetime: Lifetime { duration: u32::try_from(identity.duration.as_secs()).unwrap_or(3600) },
+                duration: u32::try_from(identity.duration.as_secs()).unwrap_or(3600),
                 session_name,
                 source_identity: full.then(|| aws_name(&person.caller.login)),
                 tags: if full { tags(person, identity.name.as_str(), session) } else { vec![] },
@@ -164,7 +180,7 @@ fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, sessi
             external_id: None,
             region: request.region.clone(),
             sts_endpoint: own_variable(request, b"AWS_ENDPOINT_URL_STS"),
-            lifetime: Lifetime { duration: OWN_DURATION },
+            duration: OWN_DURATION,
             session_name,
             source_identity: None,
             tags: vec![],
@@ -229,7 +245,7 @@ fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
         ("access", minting.access.clone()),
         ("role", minting.role.clone().unwrap_or_default()),
         ("source", source),
-        ("duration", of_policy(format!("{} s", minting.lifetime.duration))),
+        ("duration", of_policy(format!("{} s", minting.duration))),
         ("attribution", of_policy(attribution.into())),
         ("denied", minting.deny_actions.join(", ")),
         ("may assume", of_policy(minting.may_assume.join(", "))),

@@ -9,6 +9,7 @@ mod child;
 mod confine;
 mod decide;
 mod entry;
+mod gateway;
 mod installation;
 mod mounts;
 mod policy_files;
@@ -17,11 +18,12 @@ mod record;
 mod refusal;
 mod renew;
 mod sandbox;
+mod service;
 mod subject;
 mod supervise;
 mod sys;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -30,8 +32,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_aws_plan::{Origin, Plan, Wish, plan};
+use agent_aws_policy::Network;
 use agent_aws_protocol::{
-    Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing, Started,
+    Bytes, Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing,
+    Started,
 };
 
 use crate::audit::Audit;
@@ -116,12 +120,16 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     let (granting, mut plan) = planned.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
     queries::show(cli, &plan)?;
     if request.explain {
-        prepared(cli, &mut plan)?;
-        return cli.send(&HelperToCli::Done).map_err(|e| broken("agent-aws", e));
+        made_ready(cli, &mut plan)?;
+        return queries::send(cli, &HelperToCli::Done);
     }
     if !entered.mode.is_privileged() {
-        let text = "running without the setuid helper: policy is advisory here";
-        let _ = cli.send(&HelperToCli::Notice(text.into()));
+        let open = match plan.grant.network {
+            Network::Shared => "; metadata services and all of this machine's network can be reached",
+            Network::None | Network::Filtered => "",
+        };
+        let text = format!("running without the setuid helper: policy is advisory here{open}");
+        let _ = cli.send(&HelperToCli::Notice(text));
     }
     let records = Records::open(&entered.mode, &person.caller.home)?;
     let record = records.begin(&row(&entered, &plan))?;
@@ -141,16 +149,13 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
 
 /// What the caller's own rights are enough for is done by the CLI: the home and what is mounted on in it, or what of a
 /// real home must be hidden; and what only the agent reads: its environment, its AWS configuration.
-fn prepared(cli: &Channel, plan: &mut Plan) -> Result<(), Refusal> {
+fn made_ready(cli: &Channel, plan: &mut Plan) -> Result<(Vec<EnvVar>, Bytes), Refusal> {
     let said = cli.receive::<CliToHelper>(Some(PREPARED)).map_err(|e| broken("agent-aws", e))?;
     let CliToHelper::Prepared(ready) = said.message else {
         return Err(refuse(FailureCode::BadRequest, "agent-aws said something out of turn"));
     };
-    let path = |bytes| PathBuf::from(OsString::from_vec(bytes));
-    plan.environment = ready.environment.into_iter().map(|v| (v.name, v.value)).collect();
-    plan.directory = path(ready.directory);
-    let files = ready.files.into_iter().map(|(name, content)| (path(name), content)).collect();
-    plan.complete(files, ready.hide.into_iter().map(path).collect()).map_err(unplannable)
+    plan.complete(ready.files, ready.hide).map_err(unplannable)?;
+    Ok((ready.environment, ready.directory))
 }
 
 /// Broker and sandbox, side by side; then init and broker are told what to do.
@@ -164,15 +169,14 @@ fn assemble(
     policy: PolicyFiles,
 ) -> Result<(Parts, Mode), Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
-    prepared(cli, &mut plan)?;
-    let sandbox = sandbox::build(&entered, &plan)?;
+    let gateway = gateway::start(&entered, &person, &plan)?;
+    let (environment, directory) = made_ready(cli, &mut plan)?;
+    let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref())?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
-    let renewal = renewal(policy, person, granting, &plan);
-    let directory = plan.directory.into_os_string().into_vec();
-    let environment = plan.environment.into_iter().map(|(name, value)| EnvVar { name, value }).collect();
+    let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok((Parts { init, broker, renewal, started, wait: request.wait, mounts }, entered.mode))
+    Ok((Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts }, entered.mode))
 }
 
 /// Supervise, without privilege, until the end.
@@ -269,7 +273,8 @@ fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, sess
 }
 
 fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(), Refusal> {
-    audit.about(&[("identity", &granting.grant.identity), ("role", &granting.role)]);
+    let role = granting.minting.role.as_deref().unwrap_or_default();
+    audit.about(&[("identity", &granting.grant.identity), ("role", &role)]);
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let shown: String = command.join(" ").chars().take(1024).collect();
     audit.record(
@@ -291,18 +296,5 @@ fn row(entered: &Entered, plan: &Plan) -> SessionRow {
         sandbox: plan.grant.sandbox.clone(),
         started: audit::now(),
         command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
-    }
-}
-
-fn renewal(policy: PolicyFiles, person: Person, granting: Granting, plan: &Plan) -> Renewal {
-    let first = plan.command.first().map(|c| std::ffi::OsStr::from_bytes(c).display().to_string());
-    Renewal {
-        policy,
-        person,
-        identity: granting.grant.identity,
-        role: granting.minting.role,
-        sandbox: granting.grant.sandbox,
-        source: granting.source,
-        command: first.unwrap_or_default(),
     }
 }

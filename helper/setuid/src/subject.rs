@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::Entered;
-use crate::refusal::{advise, installation, refuse};
+use crate::refusal::{advise, installation};
 
 /// How long the user database may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -28,6 +28,9 @@ const MOST_GROUPS: usize = 1024;
 /// The user under which brokers of system sources run.
 pub(crate) const BROKER_USER: &str = "_agent-aws";
 
+/// The user under which gateways run.
+pub(crate) const GATEWAY_USER: &str = "_agent-aws-net";
+
 /// What the database says.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Answer {
@@ -37,6 +40,7 @@ struct Answer {
     process_groups: Vec<(u32, Option<String>)>,
     database_groups: Vec<(u32, Option<String>)>,
     broker: Option<(u32, u32)>,
+    gateway: Option<(u32, u32)>,
 }
 
 /// The caller, as policy and plan see them.
@@ -48,6 +52,8 @@ pub(crate) struct Person {
     pub(crate) caller: Caller,
     /// Uid and gid of [`BROKER_USER`], if there is one.
     pub(crate) broker: Option<(u32, u32)>,
+    /// Uid and gid of [`GATEWAY_USER`], if there is one.
+    pub(crate) gateway: Option<(u32, u32)>,
 }
 
 /// Asks the database about the caller.
@@ -63,19 +69,15 @@ pub(crate) fn resolve_while<T>(entered: &Entered, work: impl FnOnce() -> T) -> R
         None => rustix::process::getgroups().unwrap_or_default().iter().map(|g| g.as_raw()).collect(),
     };
     let privileged = entered.mode.is_privileged();
-    let child = Child::start(None, DEADLINE, |socket| {
+    let child = Child::start("starting a process", None, DEADLINE, |socket| {
         if privileged {
             let nobody = Ids { uid: NOBODY, gid: NOBODY, groups: Some(vec![]) };
             if become_permanently(&nobody).is_err() {
                 return 1;
             }
         }
-        match Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)) {
-            Ok(()) => 0,
-            Err(_) => 1,
-        }
-    });
-    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
+        i32::from(Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)).is_err())
+    })?;
     let done = work();
     let answer = child.channel.receive::<Answer>(Some(DEADLINE));
     let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?.message;
@@ -101,6 +103,7 @@ fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {
         },
         caller: Caller { uid, gid, login, home, shell: path(answer.shell) },
         broker: answer.broker,
+        gateway: answer.gateway,
     })
 }
 
@@ -119,7 +122,7 @@ fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
         let list = getgrouplist(&login, u.gid).ok()?;
         Some(list.into_iter().map(Gid::as_raw).collect::<Vec<u32>>())
     });
-    let broker = User::from_name(BROKER_USER).ok().flatten().map(|u| (u.uid.as_raw(), u.gid.as_raw()));
+    let ours = |name| User::from_name(name).ok().flatten().map(|u| (u.uid.as_raw(), u.gid.as_raw()));
     let (login, home, shell) = match user {
         Some(u) => (Some(u.name), u.dir.as_os_str().as_bytes().to_vec(), u.shell.as_os_str().as_bytes().to_vec()),
         None => (None, vec![], vec![]),
@@ -130,6 +133,7 @@ fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
         shell,
         process_groups: named(process),
         database_groups: named(database.unwrap_or_default()),
-        broker,
+        broker: ours(BROKER_USER),
+        gateway: ours(GATEWAY_USER),
     }
 }

@@ -44,5 +44,6 @@ pub fn figures(root: &Path) -> Result<Vec<Figure>, String> {
         linked.count(),
         linked.twice(),
         linked.foul(),
+        linked.for_tests(),
     ])
 }

@@ -12,6 +12,8 @@ const FOUL: [&str; 12] = [
     "regex",
 ];
 const MOST: usize = 32;
+/// The feature with which a crate of ours has what only tests of other crates need.
+const FOR_TESTS: &str = "for-tests";
 
 /// The crates of a program, without procedural macros: those run when it is built.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Linked {
     pub ours: BTreeSet<String>,
     /// Name and version of every other crate.
     pub others: BTreeSet<(String, String)>,
+    /// Directories of our own crates that have what only tests need.
+    pub for_tests: BTreeSet<String>,
 }
 
 impl Linked {
@@ -28,7 +32,10 @@ impl Linked {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let output = Command::new(cargo)
-            .args(["tree", "-q", "--locked", "-p", program, "-e", "normal,no-proc-macro", "--prefix", "none"])
+            .args([
+                "tree", "-q", "--locked", "-p", program, "-e", "normal,no-proc-macro", "--prefix", "none", "-f",
+                "{p} {f}",
+            ])
             .args(["--target", &target])
             .current_dir(root)
             .output()
@@ -39,7 +46,7 @@ impl Linked {
         Self::parse(&String::from_utf8_lossy(&output.stdout), root)
     }
 
-    /// Reads lines `NAME vVERSION [(PATH)] [(*)]`.
+    /// Reads lines `NAME vVERSION [(PATH)] [FEATURE,...] [(*)]`.
     pub fn parse(tree: &str, root: &Path) -> Result<Self, String> {
         let mut linked = Self::default();
         for line in tree.lines().filter(|l| !l.trim().is_empty()) {
@@ -49,7 +56,13 @@ impl Linked {
             };
             let place = line.split_once(" (/").and_then(|(_, rest)| rest.split(')').next()).map(|p| format!("/{p}"));
             match place.as_deref().and_then(|p| Path::new(p).strip_prefix(root).ok()) {
-                Some(directory) => linked.ours.insert(directory.display().to_string()),
+                Some(directory) => {
+                    let directory = directory.display().to_string();
+                    if words.any(|word| word.split(',').any(|feature| feature == FOR_TESTS)) {
+                        linked.for_tests.insert(directory.clone());
+                    }
+                    linked.ours.insert(directory)
+                }
                 None => linked.others.insert((name.to_owned(), version.trim_start_matches('v').to_owned())),
             };
         }
@@ -77,6 +90,10 @@ impl Linked {
         Figure::none_of("crates linked there in two versions", self.named(|name| times(name) > 1))
     }
 
+    pub(crate) fn for_tests(&self) -> Figure {
+        Figure::none_of("crates of ours there with what only tests need", self.for_tests.iter().cloned().collect())
+    }
+
     pub(crate) fn foul(&self) -> Figure {
         let foul = |name: &str| FOUL.iter().any(|begin| name.starts_with(begin));
         Figure::none_of("async, TLS, AWS, JSON or regex crates there", self.named(foul))
@@ -87,8 +104,8 @@ impl Linked {
 mod tests {
     use super::*;
 
-    const BAD: &str = "agent-aws-helper v0.1.0 (/w/helper/setuid)\nagent-aws-plan v0.1.0 (/w/helper/plan) (*)\n\
-                       syn v2.0.1\nsyn v3.0.0 (*)\ntokio v1.2.3\nserde v1.0.0\n";
+    const BAD: &str = "agent-aws-helper v0.1.0 (/w/helper/setuid) \nagent-aws-plan v0.1.0 (/w/helper/plan) x,for-tests (*)\n\
+                       syn v2.0.1 std\nsyn v3.0.0 (*)\ntokio v1.2.3\nserde v1.0.0\n";
 
     #[test]
     fn a_crate_in_two_versions_and_an_async_one_are_found() {
@@ -96,6 +113,7 @@ mod tests {
         assert_eq!(linked.ours, ["helper/plan", "helper/setuid"].map(String::from).into());
         assert_eq!(linked.twice().places, ["syn 2.0.1", "syn 3.0.0"]);
         assert_eq!(linked.foul().places, ["tokio 1.2.3"]);
+        assert_eq!(linked.for_tests().places, ["helper/plan"]);
         assert_eq!((linked.count().value, linked.count().is_over()), (4, false));
     }
 

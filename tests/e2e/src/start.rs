@@ -418,20 +418,5 @@ pub fn request(scene: &Scene) -> RunRequest {
         Mode::Setuid => (Ask::Named("incident".into()), vec![]),
         Mode::Unprivileged => (Ask::Own("dev".into()), own.into_iter().map(variable).collect()),
     };
-    RunRequest {
-        identity,
-        sandbox: None,
-        network: None,
-        project,
-        rw: vec![],
-        ro: vec![],
-        repository: vec![],
-        lift: vec![],
-        home: None,
-        region: None,
-        own: OwnSource { environment: own },
-        wait: true,
-        explain: false,
-        allow_root: false,
-    }
+    RunRequest { identity, project, own: OwnSource { environment: own }, wait: true, ..RunRequest::default() }
 }

@@ -25,6 +25,8 @@ pub(crate) const PRODUCTS: &[Product] = &[
     product("agent-aws", false, "bin", 0o755),
     product("agent-aws-helper", false, LIBEXEC, 0o4755),
     product("agent-aws-broker", false, LIBEXEC, 0o711),
+    product("agent-aws-gateway", true, LIBEXEC, 0o711),
+    product("agent-aws-plumber", true, LIBEXEC, 0o711),
     product("agent-aws-init", true, LIBEXEC, 0o711),
     product("agent-aws-credentials", true, LIBEXEC, 0o755),
 ];

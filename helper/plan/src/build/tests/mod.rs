@@ -1,30 +1,5 @@
 use super::*;
-
-fn caller() -> Caller {
-    Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() }
-}
-
-fn grant() -> Grant {
-    Grant {
-        session: "0011223344556677".into(),
-        identity: "incident".into(),
-        facts: vec![],
-        aliases: vec!["prod-readonly".into()],
-        access: "read".into(),
-        region: Some("eu-west-1".into()),
-        sandbox: "standard".into(),
-        network: Network::None,
-        home: Home::Agent,
-        share_homes: false,
-        nesting: false,
-        debug: false,
-        limits: Limits::default(),
-        may_lift: vec![],
-        hide: vec![],
-        waived: vec![],
-        rw_paths: vec!["/home/jo".into(), "/srv/work".into()],
-    }
-}
+use crate::fixture::{caller, grant};
 
 fn wish(project: &str) -> Wish {
     Wish { project: project.into(), command: vec![b"true".to_vec()], ..Wish::default() }
@@ -123,12 +98,12 @@ fn a_real_home_shows_no_secret_store_and_nothing_that_is_to_be_hidden() {
     assert_eq!(access(&p, "/home/jo/src/p"), Some(Access::Write));
     assert!(p.mount_points.is_empty());
     let hide = ["/home/jo/.aws", "/home/jo/.cache/x/socket", "/home/jo/.aws/inside", "/etc/elsewhere"];
-    let hide = hide.map(PathBuf::from).to_vec();
+    let hide = hide.map(Vec::from).to_vec();
     p.complete(vec![], hide.clone()).unwrap();
     assert_eq!((access(&p, "/home/jo/.aws"), access(&p, "/home/jo/.cache")), (Some(Access::Hidden), None));
     assert_eq!(access(&p, "/home/jo/.cache/x/socket"), Some(Access::Hidden));
     assert_eq!((access(&p, "/home/jo/.aws/inside"), access(&p, "/etc/elsewhere")), (None, None));
-    assert!(p.complete(vec![], vec!["/home/jo/../../etc".into()]).is_err());
+    assert!(p.complete(vec![], vec![b"/home/jo/../../etc".to_vec()]).is_err());
     let mut writable = plan(caller(), Grant { home: Home::Real, ..grant() }, &wish("/srv/work/p")).unwrap();
     writable.complete(vec![], hide).unwrap();
     // What leads to something hidden cannot be renamed away.
