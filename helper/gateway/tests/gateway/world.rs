@@ -341,7 +341,7 @@ impl Gateway {
         let gateway = Self::spawn(world, files);
         gateway.tell(rules, hosts);
         gateway.plumb(world, rules);
-        assert_eq!(gateway.hear(), GatewayToHelper::Ready);
+        assert_eq!(gateway.hear(), GatewayToHelper::Ready { every_port: false });
         gateway
     }
 
