@@ -63,7 +63,6 @@ pub fn session(channel: Channel) -> Result<(), String> {
         .build()
         .map_err(|e| format!("cannot start the gateway: {e}"))?;
     LocalSet::new().block_on(&runtime, async {
-        let every_port = pipes.every_port;
         let links = open(&gateway, pipes, plumber, published).map_err(|e| format!("cannot serve: {e}"))?;
         channel.send(&GatewayToHelper::Ready { every_port }).map_err(|e| format!("the supervisor: {e}"))?;
         let ended = until_gone(&channel).await;

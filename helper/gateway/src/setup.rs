@@ -62,8 +62,6 @@ pub(crate) struct Pipes {
     pub(crate) links: Vec<OwnedFd>,
     /// Whether every port is caught.
     pub(crate) every_port: bool,
-    /// Whether every port is caught.
-    pub(crate) every_port: bool,
     /// Of the sandbox's network namespace; none on a kernel that does not tell.
     pub(crate) cookie: Option<u64>,
 }
