@@ -42,7 +42,7 @@ pub(crate) fn leave_the_host(mode: &Mode) -> Result<Proc, Refusal> {
     Ok(proc)
 }
 
-/// Confines this process for the rest of its life. Consumes the mode: nothing after it may ask for root.
+/// Confines this process for the rest of its life, before init runs. Consumes the mode: nothing after it may ask for root.
 pub(crate) fn confine(mode: Mode, proc: Proc) -> Result<(), Refusal> {
     match mode {
         Mode::Privileged(_root) => forbid_gaining(Kept::Kill, &proc.status).map_err(kernel)?,

@@ -25,7 +25,6 @@ mod sys;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,11 +37,10 @@ use agent_aws_protocol::{
 };
 
 use crate::audit::Audit;
-use crate::confine::Proc;
 use crate::decide::Granting;
-use crate::entry::{Entered, Mode};
+use crate::entry::Entered;
 use crate::policy_files::PolicyFiles;
-use crate::record::{Record, Records};
+use crate::record::Records;
 use crate::refusal::{advise, broken, installation, refuse, unplannable};
 use crate::renew::Renewal;
 use crate::subject::{Asked, Person};
@@ -137,9 +135,13 @@ fn run(
 
     let assembled = assemble(entered, cli, request, person, granting, plan, policy);
     match assembled {
-        Ok((parts, mode, proc)) => {
-            let cli = rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?;
-            supervise(cli, parts, mode, proc, audit, record)
+        Ok(parts) => {
+            let cli = rustix::io::fcntl_dupfd_cloexec(cli, 0).map_err(|e| refuse(FailureCode::Kernel, e))?;
+            // Supervise, without privilege, until the end.
+            let mut session = Session::new(Channel::new(cli, Duration::from_secs(10)), parts, audit);
+            let end = session.run();
+            session.finish(end, record);
+            Ok(())
         }
         Err(refusal) => {
             let _ = audit.record("end", &[("how", &refusal.text)]);
@@ -168,33 +170,22 @@ fn assemble(
     granting: Granting,
     mut plan: Plan,
     policy: PolicyFiles,
-) -> Result<(Parts, Mode, Proc), Refusal> {
+) -> Result<Parts, Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
     let (gateway, plumber) = gateway.map(|g| (g.child, g.plumber)).unzip();
-    let building = sandbox::begin(&entered, &plan, plumber.as_ref())?;
+    let mut building = sandbox::begin(&entered, &plan, plumber.as_ref())?;
     // The only other end of its pipes is the plumber's.
     drop(plumber);
     let proc = confine::leave_the_host(&entered.mode)?;
+    let (mounts, stop) = (building.mounts(&proc.all)?, supervise::stop()?);
+    confine::confine(entered.mode, proc)?;
     let sandbox = building.finish()?;
-    let mounts = mounts::Mounts::of(sandbox.init.process.pid, &proc.all)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = renewal(policy, person, granting, &plan);
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok((Parts { init, broker, gateway, renewal, started, wait: request.wait, mounts }, entered.mode, proc))
-}
-
-/// Supervise, without privilege, until the end.
-fn supervise(cli: OwnedFd, parts: Parts, mode: Mode, proc: Proc, audit: Audit, record: Record) -> Result<(), Refusal> {
-    let cli = Channel::new(cli, Duration::from_secs(10));
-    let mut session = Session::new(cli, parts, audit)?;
-    let end = match confine::confine(mode, proc) {
-        Ok(()) => session.run(),
-        Err(refusal) => supervise::End::Refused(refusal),
-    };
-    session.finish(end, record);
-    Ok(())
+    Ok(Parts { init, broker, gateway, renewal, started, wait: request.wait, mounts, stop })
 }
 
 /// The command: everything after `--`.

@@ -15,12 +15,14 @@ use agent_aws_sandbox as linux;
 use agent_aws_sandbox::{Builder, Failure, Group, Ids, KernelFacts, Listeners, Namespaces, Opened};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
 use crate::gateway::laid;
+use crate::mounts::Mounts;
 use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
 use crate::service::Service;
 use crate::sys;
@@ -40,6 +42,8 @@ pub(crate) struct Sandbox {
     pub(crate) init: Child,
     /// The doors.
     pub(crate) listeners: Listeners,
+    /// The inherited door: the broker's end, the agent's end.
+    pub(crate) inherited: (OwnedFd, OwnedFd),
 }
 
 /// What a child says of sources.
@@ -65,6 +69,8 @@ enum Built {
 pub(crate) struct Building {
     builder: Child,
     ours: Channel,
+    listeners: Listeners,
+    inherited: (OwnedFd, OwnedFd),
 }
 
 /// Begins to build it.
@@ -72,6 +78,8 @@ pub(crate) fn begin(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
+    let inherited = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let inherited = inherited.map_err(|e| refuse(FailureCode::Kernel, format_args!("socketpair: {e}")))?;
     let private = plan.grant.network != Network::Shared;
     let facts = KernelFacts::probe(!entered.mode.is_privileged());
     let prepared = match entered.mode.is_privileged() {
@@ -91,29 +99,40 @@ pub(crate) fn begin(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
         125
     });
     // Why the kernel gives none, and what to do, the CLI says.
-    builder.map(|builder| Building { builder, ours }).map_err(|e| kernel(Failure::plain("new namespaces", e)))
+    let builder = builder.map_err(|e| kernel(Failure::plain("new namespaces", e)))?;
+    Ok(Building { builder, ours, listeners: Listeners::default(), inherited })
 }
 
 impl Building {
-    /// Waits for init.
-    pub(crate) fn finish(self) -> Result<Sandbox, Refusal> {
-        let listeners = hear(&self.builder)?;
-        Ok(Sandbox { init: Child { channel: self.ours, ..self.builder }, listeners })
+    /// Waits until its mounts stand; tells which there are.
+    pub(crate) fn mounts(&mut self, proc: &OwnedFd) -> Result<Mounts, Refusal> {
+        match self.hear()? {
+            Some((http, doors)) => self.listeners = Listeners { doors, http },
+            None => return Err(broken("setting up the sandbox", ChannelError::Closed)),
+        }
+        Mounts::of(self.builder.process.pid, proc)
     }
-}
 
-/// The builder's report: mounted, then silence because init was executed.
-fn hear(builder: &Child) -> Result<Listeners, Refusal> {
-    let mut listeners = Listeners::default();
-    loop {
-        let said = match builder.channel.receive::<Built>(Some(BUILDING)) {
-            Err(ChannelError::Closed) if !listeners.doors.is_empty() => return Ok(listeners),
-            Err(e) => return Err(broken("setting up the sandbox", e)),
-            Ok(said) => said,
-        };
-        match said.message {
-            Built::Refused(refusal) => return Err(refusal),
-            Built::Mounted { http } => listeners = Listeners { doors: said.descriptors, http },
+    /// Waits until it has executed init.
+    pub(crate) fn finish(self) -> Result<Sandbox, Refusal> {
+        match self.hear()? {
+            Some(_) => Err(broken("setting up the sandbox", ChannelError::Timeout)),
+            None => {
+                let init = Child { channel: self.ours, ..self.builder };
+                Ok(Sandbox { init, listeners: self.listeners, inherited: self.inherited })
+            }
+        }
+    }
+
+    /// The builder's report: mounted, then silence because init was executed.
+    fn hear(&self) -> Result<Option<(bool, Vec<OwnedFd>)>, Refusal> {
+        match self.builder.channel.receive::<Built>(Some(BUILDING)) {
+            Err(ChannelError::Closed) => Ok(None),
+            Err(e) => Err(broken("setting up the sandbox", e)),
+            Ok(said) => match said.message {
+                Built::Refused(refusal) => Err(refusal),
+                Built::Mounted { http } => Ok(Some((http, said.descriptors))),
+            },
         }
     }
 }
