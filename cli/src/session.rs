@@ -1,12 +1,13 @@
 //! One run as the CLI sees it: signals in, messages in, nothing decided but who has the terminal.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use agent_aws_plan::Plan;
 use agent_aws_protocol::{ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, Request, Started};
+use agent_aws_protocol::{FailureCode, Refusal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::blocked::{self, Blocked};
@@ -56,6 +57,7 @@ pub(crate) fn run(
         }
     };
     let mut session = Session {
+        command: command.first().cloned().unwrap_or_default(),
         dead: helper.pidfd(),
         helper,
         signals,
@@ -105,6 +107,8 @@ pub(crate) fn run(
 
 #[derive(Debug)]
 struct Session {
+    /// First word of the command, for messages.
+    command: OsString,
     helper: Helper,
     dead: Option<OwnedFd>,
     signals: Signals,
@@ -231,6 +235,7 @@ impl Session {
             HelperToCli::Plan(piece) => self.plan.extend(piece),
             HelperToCli::Prepare { door } => self.on_prepare(door)?,
             HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
+            HelperToCli::NotExecuted { errno, directory } => return Err(not_executed(&self.command, errno, directory)),
             HelperToCli::Text(text) => say::out(&say::escaped_block(&text))?,
             HelperToCli::Notice(text) => self.on_notice(text),
             HelperToCli::Blocked { name, port, why, count } => {
@@ -385,6 +390,28 @@ fn role_name(arn: &str) -> Option<&str> {
     match resource.strip_prefix("assumed-role/") {
         Some(session) => session.split('/').next(),
         None => resource.strip_prefix("role/")?.rsplit('/').next(),
+    }
+}
+
+/// Why the agent could not be started.
+fn not_executed(command: &OsStr, errno: i32, directory: bool) -> Failure {
+    let error = std::io::Error::from_raw_os_error(errno);
+    let refused = |code, text, advice: Option<&str>| {
+        Failure::Refused(Refusal { code, text, advice: advice.map(Into::into), audit: None })
+    };
+    if directory {
+        let text = format!("the working directory cannot be entered: {error}");
+        return refused(FailureCode::BadRequest, text, None);
+    }
+    let command = command.display().to_string().escape_debug().to_string();
+    match errno {
+        libc::ENOENT | libc::ENOTDIR => {
+            let advice =
+                "it must lie in a system directory, the project, or the agent's home (`agent-aws run --explain`)";
+            let text = format!("`{command}` is not there inside the sandbox");
+            refused(FailureCode::CommandNotFound, text, Some(advice))
+        }
+        _ => refused(FailureCode::CommandNotExecutable, format!("`{command}` cannot be executed: {error}"), None),
     }
 }
 

@@ -35,7 +35,7 @@ const fn op(code: u8, to: u8, from: u8, offset: i16, immediate: i32) -> Instruct
 }
 
 /// `to = *(u32 *)(from + offset)`
-const fn load(to: u8, from: u8, offset: i16) -> Instruction {
+pub(crate) const fn load(to: u8, from: u8, offset: i16) -> Instruction {
     op(0x61, to, from, offset, 0)
 }
 
@@ -55,8 +55,18 @@ const fn if_is(register: u8, value: i32, over: i16) -> Instruction {
 }
 
 /// The same if it is not.
-const fn if_not(register: u8, value: i32, over: i16) -> Instruction {
+pub(crate) const fn if_not(register: u8, value: i32, over: i16) -> Instruction {
     op(0x56, register, 0, over, value)
+}
+
+/// `to &= mask`, in 32 bits
+pub(crate) const fn and(to: u8, mask: i32) -> Instruction {
+    op(0x54, to, 0, 0, mask)
+}
+
+/// Ends with a verdict.
+pub(crate) const fn exit_with(verdict: i32) -> [Instruction; 2] {
+    [set(0, verdict), op(0x95, 0, 0, 0, 0)]
 }
 
 const fn call(helper: i32) -> Instruction {
@@ -64,17 +74,14 @@ const fn call(helper: i32) -> Instruction {
 }
 
 /// Four bytes of an address as the field of an address in the context has them.
-const fn address(bytes: [u8; 4]) -> i32 {
+pub(crate) const fn address(bytes: [u8; 4]) -> i32 {
     i32::from_ne_bytes(bytes)
 }
-
-const EXIT: Instruction = op(0x95, 0, 0, 0, 0);
 
 /// TCP to any address is for the one socket in `map`, but for loopback (127/8, ::1), the `own` address of the agent's
 /// and the port of names. Where the socket is gone, connections fail.
 pub(crate) fn sk_lookup(map: i32, names: u16, own: [u8; 4]) -> Vec<Instruction> {
-    let pass = [set(0, PASS), EXIT];
-    let drop = [set(0, DROP), EXIT];
+    let (pass, drop) = (exit_with(PASS), exit_with(DROP));
     let v6 = [
         load(2, 6, LOCAL_IP6),
         load(3, 6, LOCAL_IP6 + 4),
@@ -94,7 +101,7 @@ pub(crate) fn sk_lookup(map: i32, names: u16, own: [u8; 4]) -> Vec<Instruction> 
         if_not(2, address(own), 2),
         pass[0],
         pass[1],
-        op(0x54, 2, 0, 0, address([0xff, 0, 0, 0])),
+        and(2, address([0xff, 0, 0, 0])),
         if_not(2, address([127, 0, 0, 0]), 2),
         pass[0],
         pass[1],

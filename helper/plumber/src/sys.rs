@@ -1,6 +1,7 @@
 //! The only place with `unsafe` in this crate.
 #![allow(unsafe_code)]
 
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -10,31 +11,37 @@ use rustix::io::Errno;
 use crate::program::Instruction;
 
 /// How long a message that has begun may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Numbers of linux/bpf.h that libc does not have.
 const MAP_CREATE: libc::c_long = 0;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
 const PROG_LOAD: libc::c_long = 5;
+const PROG_ATTACH: libc::c_long = 8;
 const LINK_CREATE: libc::c_long = 28;
 const MAP_TYPE_SOCKMAP: u32 = 15;
 const PROG_TYPE_SK_LOOKUP: u32 = 30;
 const ATTACH_SK_LOOKUP: u32 = 36;
+const PROG_TYPE_CGROUP_SOCK_ADDR: u32 = 18;
+pub(crate) const CGROUP_INET4_CONNECT: u32 = 10;
+pub(crate) const CGROUP_INET6_CONNECT: u32 = 11;
+pub(crate) const CGROUP_UDP4_SENDMSG: u32 = 14;
+pub(crate) const CGROUP_UDP6_SENDMSG: u32 = 15;
 /// linux/sockios.h
 const SIOCGSKNS: libc::Ioctl = 0x894c;
 
-/// Takes the channels to the helper and to the gateway, descriptors 3 and 4; closes all above.
-pub(crate) fn channels() -> Option<(Channel, Channel)> {
+/// Takes what we were started with, descriptors 3 and 4; closes all above.
+pub(crate) fn inherited() -> Option<(Channel, OwnedFd)> {
     // SAFETY: the first statement of main: nothing in this process owns a descriptor yet.
     unsafe { libc::close_range(5, libc::c_uint::MAX, 0) };
-    let take = |number: i32| -> Option<Channel> {
+    let take = |number: i32| -> Option<OwnedFd> {
         // SAFETY: borrowed for one fcntl call only, which answers EBADF for a number that is not open.
         let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
         rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC).ok()?;
         // SAFETY: it is open and nothing else in this process owns it; called once for each number.
-        Some(Channel::new(unsafe { OwnedFd::from_raw_fd(number) }, PATIENCE))
+        Some(unsafe { OwnedFd::from_raw_fd(number) })
     };
-    Some((take(3)?, take(4)?))
+    Some((Channel::new(take(3)?, PATIENCE), take(4)?))
 }
 
 /// `union bpf_attr` for BPF_MAP_CREATE: the members that are used, the rest is zero for the kernel.
@@ -71,6 +78,15 @@ struct ProgLoad {
     name: [u8; 16],
     ifindex: u32,
     expected_attach_type: u32,
+}
+
+/// For BPF_PROG_ATTACH.
+#[repr(C)]
+struct ProgAttach {
+    target: u32,
+    program: u32,
+    attach_type: u32,
+    flags: u32,
 }
 
 /// For BPF_LINK_CREATE.
@@ -119,8 +135,17 @@ pub(crate) fn socket_map(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 
 /// Has the kernel check and load a program of `sk_lookup`.
 pub(crate) fn load(instructions: &[Instruction]) -> Result<OwnedFd, Errno> {
+    load_as(PROG_TYPE_SK_LOOKUP, ATTACH_SK_LOOKUP, instructions)
+}
+
+/// The same for a hook of addresses in a control group.
+pub(crate) fn load_sock_addr(instructions: &[Instruction], hook: u32) -> Result<OwnedFd, Errno> {
+    load_as(PROG_TYPE_CGROUP_SOCK_ADDR, hook, instructions)
+}
+
+fn load_as(prog_type: u32, expected_attach_type: u32, instructions: &[Instruction]) -> Result<OwnedFd, Errno> {
     let load = ProgLoad {
-        prog_type: PROG_TYPE_SK_LOOKUP,
+        prog_type,
         count: u32::try_from(instructions.len()).unwrap_or_default(),
         instructions: instructions.as_ptr() as u64,
         license: c"MIT".as_ptr() as u64,
@@ -131,7 +156,7 @@ pub(crate) fn load(instructions: &[Instruction]) -> Result<OwnedFd, Errno> {
         flags: 0,
         name: *b"agent_aws\0\0\0\0\0\0\0",
         ifindex: 0,
-        expected_attach_type: ATTACH_SK_LOOKUP,
+        expected_attach_type,
     };
     bpf(PROG_LOAD, &load).map(owned)
 }
@@ -140,6 +165,22 @@ pub(crate) fn load(instructions: &[Instruction]) -> Result<OwnedFd, Errno> {
 pub(crate) fn attach(program: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let (program, target) = (bits(program.as_raw_fd()), bits(namespace.as_raw_fd()));
     bpf(LINK_CREATE, &LinkCreate { program, target, attach_type: ATTACH_SK_LOOKUP, flags: 0 }).map(owned)
+}
+
+/// Attaches the program to a control group, beside any that are above, for as long as the group is there.
+pub(crate) fn attach_to_group(program: BorrowedFd<'_>, group: BorrowedFd<'_>, hook: u32) -> Result<(), Errno> {
+    let (program, target) = (bits(program.as_raw_fd()), bits(group.as_raw_fd()));
+    bpf(PROG_ATTACH, &ProgAttach { target, program, attach_type: hook, flags: 0 }).map(drop)
+}
+
+/// Addresses of this machine's interfaces.
+pub(crate) fn own_addresses() -> Result<Vec<IpAddr>, Errno> {
+    let all = nix::ifaddrs::getifaddrs().map_err(|e| Errno::from_raw_os_error(e as i32))?;
+    let of = |address: nix::sys::socket::SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    Ok(all.filter_map(|interface| interface.address.and_then(of)).collect())
 }
 
 /// The network namespace that a socket is in: needs no /proc, only CAP_NET_ADMIN in it.

@@ -152,21 +152,6 @@ fn aliases_that_collide_are_errors() {
 }
 
 #[test]
-fn a_session_policy_that_would_be_too_long_is_an_error() {
-    let actions: Vec<String> = (0..120).map(|n| format!("service:Action{n}")).collect();
-    let text = format!("{BASE}[identity.long]\nrole = \"arn:aws:iam::1:role/x\"\n");
-    let text = text.replace(
-        "iam::1:role/x\"",
-        &format!("iam::111122223333:role/x\"\nsource = \"workstation\"\ndeny-actions = {actions:?}"),
-    );
-    assert_eq!(
-        one(&text),
-        "p:19:11: the session policy of [identity.long] would have up to 2478 characters; AWS takes 2048; drop or merge entries \
-         of deny-actions and may-assume"
-    );
-}
-
-#[test]
 fn an_identity_needs_a_region_of_its_own_or_of_its_source() {
     let text = BASE.replace("region = \"eu-west-1\"", "");
     assert_eq!(

@@ -191,11 +191,7 @@ impl Channel {
     fn wait(&self, flags: PollFlags, deadline: Option<Duration>) -> Result<(), ChannelError> {
         loop {
             let left = deadline.map(|d| d.saturating_sub(now()));
-            let timeout = left.map(|d| Timespec {
-                tv_sec: i64::try_from(d.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: d.subsec_nanos().into(),
-            });
-            match poll(&mut [PollFd::new(&self.socket, flags)], timeout.as_ref()) {
+            match wait_for(&mut [PollFd::new(&self.socket, flags)], left) {
                 Ok(0) => return Err(ChannelError::Timeout),
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
@@ -208,6 +204,13 @@ impl Channel {
 /// Time since some moment in the past.
 fn now() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+}
+
+/// poll(2) with a time limit, or without: how many descriptors are ready.
+pub fn wait_for(descriptors: &mut [PollFd<'_>], limit: Option<Duration>) -> Result<usize, Errno> {
+    // A limit that is too long for the kernel is none.
+    let limit = limit.and_then(|d| Timespec::try_from(d).ok());
+    poll(descriptors, limit.as_ref())
 }
 
 impl AsFd for Channel {

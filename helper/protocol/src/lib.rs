@@ -21,8 +21,8 @@ pub mod state;
 
 use alloc::vec::Vec;
 
-pub use broker::{BrokerToHelper, HelperToBroker, Lifetime, MintedSession, Minting, SourceCredentials};
-pub use channel::{Channel, ChannelError, Received};
+pub use broker::{BrokerToHelper, HelperToBroker, MintedSession, Minting, SourceCredentials};
+pub use channel::{Channel, ChannelError, Received, wait_for};
 pub use cli::{
     Ask, CliToHelper, EnvVar, Exit, FailureCode, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion, Prepared,
     Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,

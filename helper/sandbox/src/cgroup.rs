@@ -32,17 +32,20 @@ pub struct Group {
 
 impl Group {
     /// Makes it, with its limits, and removes those that dead sessions left. Where that cannot be done: a failure if
-    /// `limits` asks for it, `None` if not.
-    pub fn make(name: &str, limits: &Limits) -> std::result::Result<Option<Self>, Failure> {
-        match place().and_then(|place| Self::below(&place, name, limits)) {
+    /// `limits` asks for it, `None` if not. With `bare` there is one even if it can limit nothing.
+    pub fn make(name: &str, limits: &Limits, bare: bool) -> std::result::Result<Option<Self>, Failure> {
+        match place().and_then(|place| Self::below(&place, name, limits, bare)) {
             Err(e) if limits.pids.or(limits.memory).is_some() => Err(Failure::plain("limiting the session", e)),
             made => Ok(made.ok()),
         }
     }
 
-    fn below(place: &Path, name: &str, limits: &Limits) -> Result<Self> {
+    fn below(place: &Path, name: &str, limits: &Limits, bare: bool) -> Result<Self> {
         let mut wanted = vec![("pids", limits.pids.unwrap_or(USUAL_PIDS))];
         wanted.extend(limits.memory.map(|bytes| ("memory", bytes)));
+        if bare && limits.pids.is_none() {
+            wanted.retain(|(controller, _)| *controller != "pids" || enable(place, controller).is_ok());
+        }
         wanted.iter().try_for_each(|(controller, _)| enable(place, controller))?;
         let path = place.join(OURS);
         fs::create_dir_all(&path)?;

@@ -17,7 +17,7 @@ mod seccomp;
 pub mod sys;
 
 pub use agent_aws_bpf::calls;
-pub use builder::{Builder, Listeners};
+pub use builder::{Builder, Listeners, new_file_system};
 pub use cgroup::{Group, USUAL_PIDS};
 pub use error::Failure;
 pub use facts::KernelFacts;

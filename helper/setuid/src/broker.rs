@@ -33,7 +33,7 @@ pub(crate) fn start(
         false => ids_of(entered, person.broker, BROKER_USER)?,
     };
     let service = Service {
-        name: c"agent-aws-broker",
+        name: "agent-aws-broker",
         program: entered.installation.program("agent-aws-broker")?,
         ids,
         arguments: vec![],
@@ -42,7 +42,7 @@ pub(crate) fn start(
         manner: Manner::Files,
     };
     let source = source(granting)?;
-    let child = service.start()?;
+    let child = service.start(None)?;
     let message = HelperToBroker::Mint(Box::new(granting.minting.clone()));
     let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
     child.channel.send_with(&message, &descriptors).map_err(|e| broken("the broker", e))?;

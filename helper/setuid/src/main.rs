@@ -25,12 +25,13 @@ mod sys;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_aws_plan::{Origin, Plan, Wish, plan};
+use agent_aws_policy::Network;
 use agent_aws_protocol::{
     Bytes, Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing,
     Started,
@@ -123,11 +124,15 @@ fn run(
     queries::show(cli, &plan)?;
     if request.explain {
         made_ready(cli, &mut plan)?;
-        return cli.send(&HelperToCli::Done).map_err(|e| broken("agent-aws", e));
+        return queries::send(cli, &HelperToCli::Done);
     }
     if !entered.mode.is_privileged() {
-        let text = "running without the setuid helper: policy is advisory here";
-        let _ = cli.send(&HelperToCli::Notice(text.into()));
+        let open = match plan.grant.network {
+            Network::Shared => "; metadata services and all of this machine's network can be reached",
+            Network::None | Network::Filtered => "",
+        };
+        let text = format!("running without the setuid helper: policy is advisory here{open}");
+        let _ = cli.send(&HelperToCli::Notice(text));
     }
     let records = Records::open(&entered.mode, &person.caller.home)?;
     let record = records.begin(&row(&entered, &plan))?;
@@ -174,18 +179,15 @@ fn assemble(
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
-    let (gateway, plumber) = gateway.map(|g| (g.child, g.plumber)).unzip();
-    let mut building = sandbox::begin(&entered, &plan, plumber.as_ref())?;
-    // The only other end of its pipes is the plumber's.
-    drop(plumber);
+    let mut building = sandbox::begin(&entered, &plan, gateway.plumber.as_ref())?;
     let proc = confine::leave_the_host(&entered.mode)?;
     let (mounts, stop) = (building.mounts(&proc.all)?, supervise::stop()?);
     confine::confine(entered.mode, proc)?;
-    let sandbox = building.finish()?;
+    let sandbox = building.finish(&plan)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
-    let renewal = renewal(policy, person, granting, &plan);
+    let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok(Parts { init, broker, gateway, renewal, started, wait: request.wait, mounts, stop })
+    Ok(Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts, stop })
 }
 
 /// The command: everything after `--`.
@@ -270,7 +272,8 @@ fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, sess
 }
 
 fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(), Refusal> {
-    audit.about(&[("identity", &granting.grant.identity), ("role", &granting.role)]);
+    let role = granting.minting.role.as_deref().unwrap_or_default();
+    audit.about(&[("identity", &granting.grant.identity), ("role", &role)]);
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let shown: String = command.join(" ").chars().take(1024).collect();
     audit.record(
@@ -292,18 +295,5 @@ fn row(entered: &Entered, plan: &Plan) -> SessionRow {
         sandbox: plan.grant.sandbox.clone(),
         started: audit::now(),
         command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
-    }
-}
-
-fn renewal(policy: PolicyFiles, person: Person, granting: Granting, plan: &Plan) -> Renewal {
-    let first = plan.command.first().map(|c| std::ffi::OsStr::from_bytes(c).display().to_string());
-    Renewal {
-        policy,
-        person,
-        identity: granting.grant.identity,
-        role: granting.minting.role,
-        sandbox: granting.grant.sandbox,
-        source: granting.source,
-        command: first.unwrap_or_default(),
     }
 }

@@ -16,16 +16,11 @@ use crate::supervise::DOOR;
 /// Largest piece of text in one message, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// Sends text in pieces, then the end.
-pub(crate) fn say(cli: &Channel, text: &str) -> Result<(), Refusal> {
-    let mut piece = String::new();
+/// Sends text line by line, then the end.
+fn say(cli: &Channel, text: &str) -> Result<(), Refusal> {
     for line in text.split_inclusive('\n') {
-        if piece.len() + line.len() > PIECE {
-            send(cli, &HelperToCli::Text(std::mem::take(&mut piece)))?;
-        }
-        piece.extend(line.chars().take(PIECE / 4));
+        send(cli, &HelperToCli::Text(line.chars().take(PIECE / 4).collect()))?;
     }
-    send(cli, &HelperToCli::Text(piece))?;
     send(cli, &HelperToCli::Done)
 }
 
@@ -38,7 +33,7 @@ pub(crate) fn show(cli: &Channel, plan: &Plan) -> Result<(), Refusal> {
     send(cli, &HelperToCli::Prepare { door: DOOR })
 }
 
-fn send(cli: &Channel, message: &HelperToCli) -> Result<(), Refusal> {
+pub(crate) fn send(cli: &Channel, message: &HelperToCli) -> Result<(), Refusal> {
     cli.send(message).map_err(|e| broken("agent-aws", e))
 }
 
@@ -57,7 +52,7 @@ pub(crate) fn identities(entered: &Entered, cli: &Channel, person: Asked) -> Res
         };
         IdentityOffer {
             name: offer.identity.to_string(),
-            role: identity.map(|i| i.role.as_str().to_string()),
+            role: identity.map(|i| i.role.clone()),
             access: identity.map_or("full".into(), |i| i.access.to_string()),
             sandboxes: offer.sandboxes.iter().map(|s| s.name.clone()).collect(),
         }
@@ -68,8 +63,7 @@ pub(crate) fn identities(entered: &Entered, cli: &Channel, person: Asked) -> Res
 
 /// `agent-aws sessions`: the caller's own; everybody's for root.
 pub(crate) fn sessions(entered: &Entered, cli: &Channel, person: Asked) -> Result<(), Refusal> {
-    let rows = records(entered, person)?.rows(own_only(entered))?;
-    send(cli, &HelperToCli::Sessions(rows))?;
+    send(cli, &HelperToCli::Sessions(records(entered, person)?.rows(own_only(entered))?))?;
     send(cli, &HelperToCli::Done)
 }
 

@@ -1,9 +1,9 @@
 //! Making the sandbox: open what the plan needs with the rights of whoever may, then build in new namespaces, drop, and
 //! execute init.
 
-use std::ffi::{CString, OsStr};
+use std::convert::Infallible;
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
-use crate::gateway::laid;
+use crate::gateway::{self, laid};
 use crate::mounts::Mounts;
 use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
 use crate::service::Service;
@@ -71,6 +71,7 @@ pub(crate) struct Building {
     ours: Channel,
     listeners: Listeners,
     inherited: (OwnedFd, OwnedFd),
+    guard: Option<Child>,
 }
 
 /// Begins to build it.
@@ -87,20 +88,23 @@ pub(crate) fn begin(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
         false => None,
     };
     let group = match (entered.mode.is_privileged(), plan.grant.limits.memory) {
-        (true, _) => Group::make(&plan.grant.session, &plan.grant.limits).map_err(kernel)?,
+        (true, _) => Group::make(&plan.grant.session, &plan.grant.limits, !private).map_err(kernel)?,
         (false, None) => None,
         (false, _) => return Err(kernel(Failure::plain("`memory`", "only the setuid helper can limit it"))),
     };
+    let guard = match private {
+        true => None,
+        false => gateway::guard(plumber, group.as_ref(), plan)?,
+    };
     let namespaces = Namespaces { network: private, user: facts.user_namespace, group };
-    let builder = Child::start(Some(namespaces), BUILDING, |report| {
+    // Why the kernel gives none, and what to do, the CLI says.
+    let builder = Child::start("new namespaces", Some(namespaces), BUILDING, |report| {
         let report = Channel::new(report, BUILDING);
         let refusal = become_init(entered, plan, facts, prepared, (&report, theirs, plumber));
         let _ = report.send(&Built::Refused(refusal));
         125
-    });
-    // Why the kernel gives none, and what to do, the CLI says.
-    let builder = builder.map_err(|e| kernel(Failure::plain("new namespaces", e)))?;
-    Ok(Building { builder, ours, listeners: Listeners::default(), inherited })
+    })?;
+    Ok(Building { builder, ours, listeners: Listeners::default(), inherited, guard })
 }
 
 impl Building {
@@ -113,11 +117,12 @@ impl Building {
         Mounts::of(self.builder.process.pid, proc)
     }
 
-    /// Waits until it has executed init.
-    pub(crate) fn finish(self) -> Result<Sandbox, Refusal> {
+    /// Waits until it has executed init, and what guards it is there.
+    pub(crate) fn finish(self, plan: &Plan) -> Result<Sandbox, Refusal> {
         match self.hear()? {
             Some(_) => Err(broken("setting up the sandbox", ChannelError::Timeout)),
             None => {
+                gateway::guarded(self.guard, plan)?;
                 let init = Child { channel: self.ours, ..self.builder };
                 Ok(Sandbox { init, listeners: self.listeners, inherited: self.inherited })
             }
@@ -259,7 +264,7 @@ fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
 /// In a child with all of the caller's ids: what root may not open (FUSE, root_squash) the caller may, what the caller
 /// may not open stays closed, and a file server that hangs hangs only the child.
 fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Child, Refusal> {
-    let child = Child::start(None, OPENING, |socket| {
+    Child::start("starting a process", None, OPENING, |socket| {
         let channel = Channel::new(socket, OPENING);
         match linux::become_permanently(caller).and_then(|()| tell_opened(plan, &channel)) {
             Ok(()) => 0,
@@ -268,8 +273,7 @@ fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Child, Refusal> {
                 1
             }
         }
-    });
-    child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))
+    })
 }
 
 fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {
@@ -336,7 +340,7 @@ fn become_init(
         Some(prepared) => Ok(prepared),
         None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, facts)),
     };
-    match prepared.and_then(|p| finish(entered, plan, p, &with)) {
+    match prepared.and_then(|p| finish(entered, plan, p, &with).map_err(kernel)) {
         Ok(never) => match never {},
         Err(refusal) => refusal,
     }
@@ -347,36 +351,34 @@ fn finish(
     plan: &Plan,
     prepared: Prepared,
     (report, channel, plumber): &(&Channel, OwnedFd, Option<&Service>),
-) -> Result<std::convert::Infallible, Refusal> {
+) -> Result<Infallible, Failure> {
     let owner = (entered.caller.uid, entered.caller.gid);
     // Now: from before it is in its group, the root of what it sees would be the caller's.
-    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| kernel(Failure::plain("a cgroup namespace", e)))?;
+    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| Failure::plain("a cgroup namespace", e))?;
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let plumber = plumber.map(Service::start).transpose()?;
-    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
+    let laying = |e: Refusal| Failure::plain("the sandbox's network", e.text);
+    let plumber = plumber.filter(|_| prepared.lowered.private_network).map(|p| p.start(None));
+    let plumber = plumber.transpose().map_err(laying)?;
+    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops)?;
     if let Some(plumber) = plumber {
-        laid(plumber, !plan.grant.publish.is_empty())?;
+        laid(plumber, !plan.grant.publish.is_empty()).map_err(laying)?;
     }
     let doors: Vec<_> = listeners.doors.iter().map(AsFd::as_fd).collect();
     let told = report.send_with(&Built::Mounted { http: listeners.http }, &doors);
-    told.map_err(|e| broken("the helper", e))?;
+    told.map_err(|e| Failure::plain("the helper", e))?;
     // Opened beneath the new root, where Landlock's rules cover it.
     let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let init = init.map_err(|e| kernel(Failure::os("opening", Path::new(INIT), e)))?;
-    linux::become_permanently(&entered.caller).map_err(kernel)?;
-    let death = set_parent_process_death_signal(Some(Signal::KILL));
-    death.map_err(|e| kernel(Failure::plain("PDEATHSIG", e)))?;
+    let init = init.map_err(|e| Failure::os("opening", Path::new(INIT), e))?;
+    linux::become_permanently(&entered.caller)?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| Failure::plain("PDEATHSIG", e))?;
     restore_limits(&entered.limits, &plan.grant.limits, !entered.mode.is_privileged());
-    sys::duplicate_to(channel.as_fd(), sys::CHANNEL).map_err(|e| kernel(Failure::plain("init's channel", e)))?;
-    let mut arguments = vec![CString::from(c"agent-aws-init")];
-    for argument in &plan.command {
-        let argument = CString::new(argument.as_slice());
-        arguments.push(argument.map_err(|_| refuse(FailureCode::BadRequest, "an argument contains a NUL byte"))?);
-    }
-    linux::restrict(&prepared.lowered.fence).map_err(kernel)?;
-    let error = sys::execute(init.as_fd(), &arguments, &[]);
-    Err(kernel(Failure::os("executing", &PathBuf::from(OsStr::from_bytes(INIT.as_bytes())), error)))
+    sys::duplicate_to(channel.as_fd(), sys::CHANNEL).map_err(|e| Failure::plain("init's channel", e))?;
+    let command = plan.command.iter().map(|argument| CString::new(argument.as_slice()));
+    let arguments = [Ok(c"agent-aws-init".into())].into_iter().chain(command).collect::<Result<Vec<_>, _>>();
+    let arguments = arguments.map_err(|_| Failure::plain("the command", "an argument contains a NUL byte"))?;
+    linux::restrict(&prepared.lowered.fence)?;
+    Err(Failure::os("executing", Path::new(INIT), sys::execute(init.as_fd(), &arguments, &[])))
 }
 
 /// The user namespace of unprivileged mode knows the caller's ids and no others. setgroups is denied first, or a group

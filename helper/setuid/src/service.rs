@@ -1,10 +1,10 @@
 //! Starting a program of ours that serves a session: another uid, nothing inherited but its channels.
 
-use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use agent_aws_protocol::{FailureCode, Refusal};
+use agent_aws_protocol::Refusal;
 use agent_aws_sandbox::{Failure, Ids, become_permanently, become_plumber, forbid_gaining_unprivileged};
 use nix::sys::signal::SigSet;
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -12,7 +12,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use crate::child::Child;
 use crate::confine::empty_root;
 use crate::entry::{Entered, null};
-use crate::refusal::{installation, refuse};
+use crate::refusal::installation;
 use crate::sys;
 
 /// How long a message that has begun may take.
@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What it is and what it gets.
 pub(crate) struct Service {
-    /// Its name, which is its first argument.
-    pub(crate) name: &'static CStr,
+    /// Its name, which is its file's and its first argument.
+    pub(crate) name: &'static str,
     /// Its file.
     pub(crate) program: OwnedFd,
     /// Whose ids it has; `None` keeps the caller's (no setuid bit).
@@ -30,7 +30,7 @@ pub(crate) struct Service {
     pub(crate) arguments: Vec<CString>,
     /// Its whole environment.
     pub(crate) environment: Vec<CString>,
-    /// What it gets as descriptor 4.
+    /// What it gets as descriptor 4, if that is known before it is started.
     pub(crate) channel: Option<OwnedFd>,
     /// How it is confined before it begins.
     pub(crate) manner: Manner,
@@ -63,19 +63,18 @@ pub(crate) fn ids_of(entered: &Entered, user: Option<(u32, u32)>, name: &str) ->
 
 impl Service {
     /// Starts it.
-    pub(crate) fn start(&self) -> Result<Child, Refusal> {
+    pub(crate) fn start(&self, channel: Option<BorrowedFd<'_>>) -> Result<Child, Refusal> {
+        let channel = channel.or(self.channel.as_ref().map(AsFd::as_fd));
         let null = null().map_err(|e| installation(format!("/dev/null: {e}"), "the machine is broken"))?;
-        let child = Child::start(None, PATIENCE, |socket| {
-            let failure = self.become_it(&null, socket);
+        Child::start(format_args!("starting {}", self.name), None, PATIENCE, |socket| {
+            let failure = self.become_it(&null, socket, channel);
             drop(failure);
             125
-        });
-        let name = self.name.to_string_lossy();
-        child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting {name}: {e}")))
+        })
     }
 
     /// In the child. Returns only with what kept it from becoming the service.
-    fn become_it(&self, null: &OwnedFd, socket: OwnedFd) -> Result<(), Failure> {
+    fn become_it(&self, null: &OwnedFd, socket: OwnedFd, channel: Option<BorrowedFd<'_>>) -> Result<(), Failure> {
         let os = |e: std::io::Error| Failure::plain("starting a service", e);
         // A process in the caller's group would get the signals of the caller's terminal.
         nix::unistd::setsid().map_err(|e| Failure::plain("setsid", e))?;
@@ -98,10 +97,11 @@ impl Service {
         SigSet::empty().thread_set_mask().map_err(|e| Failure::plain("signal mask", e))?;
         // Its descriptor may have the number that the other channel is to have.
         let program = rustix::io::fcntl_dupfd_cloexec(&self.program, 5).map_err(|e| os(e.into()))?;
-        if let Some(channel) = &self.channel {
-            sys::duplicate_to(channel.as_fd(), sys::CHANNEL + 1).map_err(os)?;
+        if let Some(channel) = channel {
+            sys::duplicate_to(channel, sys::CHANNEL + 1).map_err(os)?;
         }
-        let arguments: Vec<CString> = [self.name.to_owned()].into_iter().chain(self.arguments.clone()).collect();
+        let name = CString::new(self.name).map_err(|e| Failure::plain("starting a service", e))?;
+        let arguments: Vec<CString> = [name].into_iter().chain(self.arguments.iter().cloned()).collect();
         Err(os(sys::execute(program.as_fd(), &arguments, &self.environment)))
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::Entered;
-use crate::refusal::{advise, installation, refuse};
+use crate::refusal::{advise, installation};
 
 /// How long the user database may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ pub(crate) struct Person {
 
 /// A question to the database that has been asked. It answers while we do something else.
 pub(crate) struct Asked {
-    child: Result<Child, std::io::Error>,
+    child: Result<Child, Refusal>,
     uid: u32,
     gid: u32,
 }
@@ -71,17 +71,14 @@ pub(crate) fn resolve(entered: &Entered) -> Asked {
         None => rustix::process::getgroups().unwrap_or_default().iter().map(|g| g.as_raw()).collect(),
     };
     let privileged = entered.mode.is_privileged();
-    let child = Child::start(None, DEADLINE, |socket| {
+    let child = Child::start("starting a process", None, DEADLINE, |socket| {
         if privileged {
             let nobody = Ids { uid: NOBODY, gid: NOBODY, groups: Some(vec![]) };
             if become_permanently(&nobody).is_err() {
                 return 1;
             }
         }
-        match Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)) {
-            Ok(()) => 0,
-            Err(_) => 1,
-        }
+        i32::from(Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)).is_err())
     });
     Asked { child, uid, gid }
 }
@@ -89,8 +86,7 @@ pub(crate) fn resolve(entered: &Entered) -> Asked {
 impl Asked {
     /// Waits for the answer.
     pub(crate) fn answer(self) -> Result<Person, Refusal> {
-        let child = self.child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
-        let answer = child.channel.receive::<Answer>(Some(DEADLINE));
+        let answer = self.child?.channel.receive::<Answer>(Some(DEADLINE));
         let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?;
         person(self.uid, self.gid, answer.message)
     }

@@ -1,30 +1,5 @@
 use super::*;
-
-fn caller() -> Caller {
-    Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() }
-}
-
-fn grant() -> Grant {
-    Grant {
-        session: "0011223344556677".into(),
-        identity: "incident".into(),
-        facts: vec![],
-        aliases: vec!["prod-readonly".into()],
-        access: "read".into(),
-        region: Some("eu-west-1".into()),
-        sandbox: "standard".into(),
-        network: Network::None,
-        home: Home::Agent,
-        share_homes: false,
-        nesting: false,
-        debug: false,
-        limits: Limits::default(),
-        may_lift: vec![],
-        hide: vec![],
-        waived: vec![],
-        rw_paths: vec!["/home/jo".into(), "/srv/work".into()],
-    }
-}
+use crate::fixture::{caller, grant};
 
 fn wish(project: &str) -> Wish {
     Wish { project: project.into(), command: vec![b"true".to_vec()], ..Wish::default() }
