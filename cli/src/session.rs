@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use agent_aws_plan::Plan;
 use agent_aws_protocol::{ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, Request, Started};
@@ -14,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::blocked::{self, Blocked};
 use crate::explain::explain;
 use crate::failure::Failure;
-use crate::helper::{Helper, read_plan, unexpected};
+use crate::helper::{Helper, Output, read_plan, unexpected};
 use crate::inside;
 use crate::prepare::{self, Known, Prepared};
 use crate::preset::{self, Chosen};
@@ -48,7 +47,7 @@ pub(crate) fn run(
     ask: impl FnOnce() -> Result<Asked, Failure>,
 ) -> Result<Outcome, Failure> {
     let signals = Signals::block().map_err(|e| Failure::Os("cannot set up signals", e))?;
-    let stdout = if keep_output { Stdio::piped() } else { Stdio::inherit() };
+    let stdout = if keep_output { Output::Kept } else { Output::Ours };
     let helper = Helper::start(command, stdout, signals.at_start())?;
     let asked = match ask() {
         Ok(asked) => asked,
@@ -88,15 +87,18 @@ pub(crate) fn run(
     for notice in &session.notices {
         say::line(notice);
     }
-    let output = session.helper.child.stdout.take();
+    let output = session.helper.output.take();
+    let mut watch = session.watch.filter(|_| session.begun);
+    if end.is_ok() {
+        // Everything that could write is gone by now: the helper says the end when nothing is left.
+        watch.take().map(Watch::end);
+    }
     session.helper.close_and_wait();
     if let Some(prepared) = session.prepared {
         prepared.release();
     }
-    if let Some(watch) = session.watch.filter(|_| session.begun) {
-        // Everything that could write is gone by now: the helper's end is the end of the sandbox.
-        watch.end();
-    }
+    // Without a word of the helper's, its own end is the end of the sandbox.
+    watch.map(Watch::end);
     if let Some(signal) = key {
         session.signals.tell_group(signal);
     }

@@ -342,7 +342,7 @@ impl Plan {
             way.retain(|p| !p.as_os_str().is_empty());
             for ancestor in way.into_iter().rev() {
                 let path = tree.join(ancestor);
-                if !pinned.iter().any(|p| p.as_os_str() == path) {
+                if !pinned.iter().any(|p| p.as_os_str() == path.as_os_str()) {
                     self.pin(&path, table());
                     pinned.push(path);
                 }

@@ -1,5 +1,9 @@
 //! Between the supervisor and the broker.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 /// Where the credentials that mint a session come from.

@@ -1,5 +1,9 @@
 //! Between the CLI and the helper.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Bytes;

@@ -1,5 +1,6 @@
 //! Opening what the plan needs, once, and from then on by descriptor only.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +20,23 @@ pub struct Opened {
     pub descriptor: Option<OwnedFd>,
     /// Whether the one who opened it may write there.
     pub writable: bool,
+}
+
+/// Opens sources in their order with the rights of this process. What lies in a directory that was missing is not asked
+/// for: most rows of a project and of a home are not there.
+pub fn open_sources<'s>(sources: impl Iterator<Item = &'s Source>) -> Result<Vec<Opened>, Failure> {
+    let mut missing = BTreeSet::new();
+    let mut open = |source: &'s Source| {
+        let opened = match source.path.parent().is_some_and(|parent| missing.contains(parent.as_os_str())) {
+            true => Opened { descriptor: None, writable: false },
+            false => open_source(source)?,
+        };
+        if opened.descriptor.is_none() {
+            missing.insert(source.path.as_os_str());
+        }
+        Ok(opened)
+    };
+    sources.map(&mut open).collect()
 }
 
 /// Opens `source` with the rights of this process. Magic links are never followed; a last component that is a link is
@@ -81,6 +99,10 @@ fn place(fd: BorrowedFd<'_>, path: &CStr) -> Result<Place, Errno> {
     Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
 }
 
+fn place_of(path: &Path) -> Option<Place> {
+    open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok()
+}
+
 /// The places of secret stores that must not be shown, and of everything above them.
 #[derive(Debug)]
 pub struct Secrets {
@@ -92,20 +114,27 @@ impl Secrets {
     /// Looks at the stores (absolute paths) with the rights of this process. One that is missing is not there.
     pub fn look(stores: impl Iterator<Item = PathBuf>) -> Self {
         let mut found = Self { stores: Vec::new(), above: Vec::new() };
-        let known = |list: &[(_, PathBuf)], path: &Path| list.iter().any(|(_, p)| p.as_os_str() == path);
-        let at = |path: &Path| open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok();
         for store in stores {
-            let here = at(&store);
+            // Nothing is in a directory that is not there.
+            let parent = store.parent().and_then(|parent| found.look_above(parent));
+            let here = parent.and_then(|_| place_of(&store));
             // A store may be a link (into a repository of dotfiles): what contains its target contains it too.
-            let real = here.and_then(|_| store.canonicalize().ok()).unwrap_or_default();
-            for parent in store.ancestors().skip(1).chain(real.ancestors().skip(1)) {
-                if !known(&found.above, parent) {
-                    found.above.push((at(parent), parent.into()));
-                }
-            }
+            let real = here.and_then(|_| store.canonicalize().ok());
+            real.as_deref().and_then(Path::parent).map(|parent| found.look_above(parent));
             found.stores.push((here, store));
         }
         found
+    }
+
+    /// Looks at `path` and everything above it, at each once. As bytes: paths are compared part by part.
+    fn look_above(&mut self, path: &Path) -> Option<Place> {
+        if let Some((place, _)) = self.above.iter().find(|(_, known)| known.as_os_str() == path.as_os_str()) {
+            return *place;
+        }
+        let place = place_of(path);
+        self.above.push((place, path.into()));
+        path.parent().map(|parent| self.look_above(parent));
+        place
     }
 
     /// The store, if what `fd` shows is one, contains one or lies inside one, by whatever path or mount it was reached.

@@ -39,7 +39,7 @@ impl Child {
         work: impl FnOnce(OwnedFd) -> i32,
     ) -> Result<Self, Refusal> {
         let fail = |e: std::io::Error| refuse(FailureCode::Kernel, format_args!("{step}: {e}"));
-        let (ours, theirs) = Channel::pair().map_err(fail)?;
+        let (ours, theirs) = Channel::pair().map_err(|e| fail(e.into()))?;
         match spawn(namespaces.as_ref()).map_err(fail)? {
             Cloned::Parent { pid, pidfd } => {
                 drop(theirs);

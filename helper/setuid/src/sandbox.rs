@@ -15,12 +15,14 @@ use agent_aws_sandbox as linux;
 use agent_aws_sandbox::{Builder, Failure, Group, Ids, KernelFacts, Listeners, Namespaces, Opened};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
 use crate::gateway::{self, laid};
+use crate::mounts::Mounts;
 use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
 use crate::service::Service;
 use crate::sys;
@@ -40,6 +42,8 @@ pub(crate) struct Sandbox {
     pub(crate) init: Child,
     /// The doors.
     pub(crate) listeners: Listeners,
+    /// The inherited door: the broker's end, the agent's end.
+    pub(crate) inherited: (OwnedFd, OwnedFd),
 }
 
 /// What a child says of sources.
@@ -61,11 +65,22 @@ enum Built {
     Refused(Refusal),
 }
 
-/// Builds it.
-pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Sandbox, Refusal> {
+/// A process that builds it; then it executes init.
+pub(crate) struct Building {
+    builder: Child,
+    ours: Channel,
+    listeners: Listeners,
+    inherited: (OwnedFd, OwnedFd),
+    guard: Option<Child>,
+}
+
+/// Begins to build it.
+pub(crate) fn begin(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Building, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
+    let inherited = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let inherited = inherited.map_err(|e| refuse(FailureCode::Kernel, format_args!("socketpair: {e}")))?;
     let private = plan.grant.network != Network::Shared;
     let facts = KernelFacts::probe(!entered.mode.is_privileged());
     let prepared = match entered.mode.is_privileged() {
@@ -89,24 +104,40 @@ pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
         let _ = report.send(&Built::Refused(refusal));
         125
     })?;
-    let listeners = hear(&builder)?;
-    gateway::guarded(guard, plan)?;
-    let init = Child { channel: ours, ..builder };
-    Ok(Sandbox { init, listeners })
+    Ok(Building { builder, ours, listeners: Listeners::default(), inherited, guard })
 }
 
-/// The builder's report: mounted, then silence because init was executed.
-fn hear(builder: &Child) -> Result<Listeners, Refusal> {
-    let mut listeners = Listeners::default();
-    loop {
-        let said = match builder.channel.receive::<Built>(Some(BUILDING)) {
-            Err(ChannelError::Closed) if !listeners.doors.is_empty() => return Ok(listeners),
-            Err(e) => return Err(broken("setting up the sandbox", e)),
-            Ok(said) => said,
-        };
-        match said.message {
-            Built::Refused(refusal) => return Err(refusal),
-            Built::Mounted { http } => listeners = Listeners { doors: said.descriptors, http },
+impl Building {
+    /// Waits until its mounts stand; tells which there are.
+    pub(crate) fn mounts(&mut self, proc: &OwnedFd) -> Result<Mounts, Refusal> {
+        match self.hear()? {
+            Some((http, doors)) => self.listeners = Listeners { doors, http },
+            None => return Err(broken("setting up the sandbox", ChannelError::Closed)),
+        }
+        Mounts::of(self.builder.process.pid, proc)
+    }
+
+    /// Waits until it has executed init, and what guards it is there.
+    pub(crate) fn finish(self, plan: &Plan) -> Result<Sandbox, Refusal> {
+        match self.hear()? {
+            Some(_) => Err(broken("setting up the sandbox", ChannelError::Timeout)),
+            None => {
+                gateway::guarded(self.guard, plan)?;
+                let init = Child { channel: self.ours, ..self.builder };
+                Ok(Sandbox { init, listeners: self.listeners, inherited: self.inherited })
+            }
+        }
+    }
+
+    /// The builder's report: mounted, then silence because init was executed.
+    fn hear(&self) -> Result<Option<(bool, Vec<OwnedFd>)>, Refusal> {
+        match self.builder.channel.receive::<Built>(Some(BUILDING)) {
+            Err(ChannelError::Closed) => Ok(None),
+            Err(e) => Err(broken("setting up the sandbox", e)),
+            Ok(said) => match said.message {
+                Built::Refused(refusal) => Err(refusal),
+                Built::Mounted { http } => Ok(Some((http, said.descriptors))),
+            },
         }
     }
 }
@@ -225,8 +256,7 @@ fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
 
 /// Without privilege this process has the caller's rights and no others.
 fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
-    let opened: Result<Vec<Opened>, Failure> = callers(plan).map(linux::open_source).collect();
-    let opened = opened.map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    let opened = linux::open_sources(callers(plan)).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     show_no_secret(plan, &opened).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     Ok(opened)
 }
@@ -288,7 +318,7 @@ fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
 /// In the child: opens and tells.
 fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
     let fail = |e| Failure::plain("opening your files", e);
-    let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
+    let opened = linux::open_sources(callers(plan))?;
     show_no_secret(plan, &opened)?;
     for some in opened.chunks(MAX_DESCRIPTORS) {
         let states = some.iter().map(|found| found.descriptor.as_ref().map(|_| found.writable)).collect();

@@ -56,13 +56,15 @@ pub(crate) struct Person {
     pub(crate) gateway: Option<(u32, u32)>,
 }
 
-/// Asks the database about the caller.
-pub(crate) fn resolve(entered: &Entered) -> Result<Person, Refusal> {
-    resolve_while(entered, || ()).map(|(person, ())| person)
+/// A question to the database that has been asked. It answers while we do something else.
+pub(crate) struct Asked {
+    child: Result<Child, Refusal>,
+    uid: u32,
+    gid: u32,
 }
 
-/// The same, doing something else while it answers.
-pub(crate) fn resolve_while<T>(entered: &Entered, work: impl FnOnce() -> T) -> Result<(Person, T), Refusal> {
+/// Asks the database about the caller.
+pub(crate) fn resolve(entered: &Entered) -> Asked {
     let (uid, gid) = (entered.caller.uid, entered.caller.gid);
     let groups = match &entered.caller.groups {
         Some(groups) => groups.clone(),
@@ -77,11 +79,17 @@ pub(crate) fn resolve_while<T>(entered: &Entered, work: impl FnOnce() -> T) -> R
             }
         }
         i32::from(Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)).is_err())
-    })?;
-    let done = work();
-    let answer = child.channel.receive::<Answer>(Some(DEADLINE));
-    let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?.message;
-    person(uid, gid, answer).map(|person| (person, done))
+    });
+    Asked { child, uid, gid }
+}
+
+impl Asked {
+    /// Waits for the answer.
+    pub(crate) fn answer(self) -> Result<Person, Refusal> {
+        let answer = self.child?.channel.receive::<Answer>(Some(DEADLINE));
+        let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?;
+        person(self.uid, self.gid, answer.message)
+    }
 }
 
 fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {
