@@ -181,9 +181,10 @@ fn assemble(
     let (environment, directory) = made_ready(cli, &mut plan)?;
     let mut building = sandbox::begin(&entered, &plan, gateway.plumber.as_ref())?;
     let proc = confine::leave_the_host(&entered.mode)?;
-    let (mounts, stop) = (building.mounts(&proc.all)?, supervise::stop()?);
+    let mounts = building.mounts(&proc.all).map_err(|refusal| gateway.cause(refusal))?;
+    let stop = supervise::stop()?;
     confine::confine(entered.mode, proc)?;
-    let sandbox = building.finish(&plan)?;
+    let sandbox = building.finish(&plan).map_err(|refusal| gateway.cause(refusal))?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::audit::Audit;
 use crate::child::Child;
+use crate::gateway::failed;
 use crate::mounts::Mounts;
 use crate::refusal::{advise, broken, refuse};
 use crate::renew::{Declined, Renewal};
@@ -253,9 +254,7 @@ impl Session {
                 }
                 self.ready_if_all_is()
             }
-            GatewayToHelper::Failed { cause } => {
-                Err(refuse(FailureCode::Kernel, format_args!("network `filtered`: {cause}")))
-            }
+            GatewayToHelper::Failed { cause } => Err(failed(&cause)),
             GatewayToHelper::Blocked { name, port, why, count } => {
                 let name = name.chars().take(255).flat_map(char::escape_debug).collect::<String>();
                 let fields: [crate::audit::Field<'_>; 4] =
