@@ -179,11 +179,12 @@ fn assemble(
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
-    let mut building = sandbox::begin(&entered, &plan, gateway.plumber.as_ref())?;
-    let proc = confine::leave_the_host(&entered.mode)?;
-    let (mounts, stop) = (building.mounts(&proc.all)?, supervise::stop()?);
-    confine::confine(entered.mode, proc)?;
-    let sandbox = building.finish(&plan)?;
+    let mut sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref())?;
+    let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
+    let stop = supervise::stop()?;
+    // Init is being started meanwhile. No privilege is needed for the rest.
+    confine::confine(entered.mode)?;
+    sandbox.wait_for_init(&plan)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
