@@ -1,6 +1,5 @@
 //! Opening what the plan needs, once, and from then on by descriptor only.
 
-use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -20,23 +19,6 @@ pub struct Opened {
     pub descriptor: Option<OwnedFd>,
     /// Whether the one who opened it may write there.
     pub writable: bool,
-}
-
-/// Opens sources in their order with the rights of this process. What lies in a directory that was missing is not asked
-/// for: most rows of a project and of a home are not there.
-pub fn open_sources<'s>(sources: impl Iterator<Item = &'s Source>) -> Result<Vec<Opened>, Failure> {
-    let mut missing = BTreeSet::new();
-    let mut open = |source: &'s Source| {
-        let opened = match source.path.parent().is_some_and(|parent| missing.contains(parent.as_os_str())) {
-            true => Opened { descriptor: None, writable: false },
-            false => open_source(source)?,
-        };
-        if opened.descriptor.is_none() {
-            missing.insert(source.path.as_os_str());
-        }
-        Ok(opened)
-    };
-    sources.map(&mut open).collect()
 }
 
 /// Opens `source` with the rights of this process. Magic links are never followed; a last component that is a link is

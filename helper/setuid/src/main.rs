@@ -179,12 +179,13 @@ fn assemble(
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
-    let mut building = sandbox::begin(&entered, &plan, gateway.plumber.as_ref())?;
-    let proc = confine::leave_the_host(&entered.mode)?;
-    let mounts = building.mounts(&proc.all).map_err(|refusal| gateway.cause(refusal))?;
+    let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref());
+    let mut sandbox = sandbox.map_err(|refusal| gateway.cause(refusal))?;
+    let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let stop = supervise::stop()?;
-    confine::confine(entered.mode, proc)?;
-    let sandbox = building.finish(&plan).map_err(|refusal| gateway.cause(refusal))?;
+    // Init is being started meanwhile. No privilege is needed for the rest.
+    confine::confine(entered.mode)?;
+    sandbox.wait_for_init(&plan)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;

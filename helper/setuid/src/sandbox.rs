@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
 use crate::gateway::{self, laid};
-use crate::mounts::Mounts;
 use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
 use crate::service::Service;
 use crate::sys;
@@ -44,6 +43,8 @@ pub(crate) struct Sandbox {
     pub(crate) listeners: Listeners,
     /// The inherited door: the broker's end, the agent's end.
     pub(crate) inherited: (OwnedFd, OwnedFd),
+    report: Channel,
+    guard: Option<Child>,
 }
 
 /// What a child says of sources.
@@ -56,26 +57,12 @@ enum Found {
     Done,
 }
 
-/// What the builder says.
-#[derive(Debug, Serialize, Deserialize)]
-enum Built {
-    /// Mounts stand; the broker's ends of the doors come along.
-    Mounted { http: bool },
-    /// It went no further.
-    Refused(Refusal),
-}
+/// What the builder says: the mounts stand, and whether there is a door over HTTP; the broker's ends of the doors come
+/// along. Or why it went no further.
+type Built = Result<bool, Refusal>;
 
-/// A process that builds it; then it executes init.
-pub(crate) struct Building {
-    builder: Child,
-    ours: Channel,
-    listeners: Listeners,
-    inherited: (OwnedFd, OwnedFd),
-    guard: Option<Child>,
-}
-
-/// Begins to build it.
-pub(crate) fn begin(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Building, Refusal> {
+/// Builds it, until the mounts stand.
+pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Sandbox, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
@@ -101,43 +88,22 @@ pub(crate) fn begin(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
     let builder = Child::start("new namespaces", Some(namespaces), BUILDING, |report| {
         let report = Channel::new(report, BUILDING);
         let refusal = become_init(entered, plan, facts, prepared, (&report, theirs, plumber));
-        let _ = report.send(&Built::Refused(refusal));
+        let _ = report.send(&Built::Err(refusal));
         125
     })?;
-    Ok(Building { builder, ours, listeners: Listeners::default(), inherited, guard })
+    let Child { process, channel: report } = builder;
+    let said = report.receive::<Built>(Some(BUILDING)).map_err(|e| broken("setting up the sandbox", e))?;
+    let listeners = Listeners { http: said.message?, doors: said.descriptors };
+    Ok(Sandbox { init: Child { process, channel: ours }, listeners, inherited, report, guard })
 }
 
-impl Building {
-    /// Waits until its mounts stand; tells which there are.
-    pub(crate) fn mounts(&mut self, proc: &OwnedFd) -> Result<Mounts, Refusal> {
-        match self.hear()? {
-            Some((http, doors)) => self.listeners = Listeners { doors, http },
-            None => return Err(broken("setting up the sandbox", ChannelError::Closed)),
-        }
-        Mounts::of(self.builder.process.pid, proc)
-    }
-
-    /// Waits until it has executed init, and what guards it is there.
-    pub(crate) fn finish(self, plan: &Plan) -> Result<Sandbox, Refusal> {
-        match self.hear()? {
-            Some(_) => Err(broken("setting up the sandbox", ChannelError::Timeout)),
-            None => {
-                gateway::guarded(self.guard, plan)?;
-                let init = Child { channel: self.ours, ..self.builder };
-                Ok(Sandbox { init, listeners: self.listeners, inherited: self.inherited })
-            }
-        }
-    }
-
-    /// The builder's report: mounted, then silence because init was executed.
-    fn hear(&self) -> Result<Option<(bool, Vec<OwnedFd>)>, Refusal> {
-        match self.builder.channel.receive::<Built>(Some(BUILDING)) {
-            Err(ChannelError::Closed) => Ok(None),
+impl Sandbox {
+    /// Waits until init was executed, which is silence, and what guards it is there.
+    pub(crate) fn wait_for_init(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        match self.report.receive::<Built>(Some(BUILDING)) {
+            Err(ChannelError::Closed) => gateway::guarded(self.guard.take(), plan),
             Err(e) => Err(broken("setting up the sandbox", e)),
-            Ok(said) => match said.message {
-                Built::Refused(refusal) => Err(refusal),
-                Built::Mounted { http } => Ok(Some((http, said.descriptors))),
-            },
+            Ok(said) => Err(said.message.err().unwrap_or_else(|| installation("two sandboxes", "report this"))),
         }
     }
 }
@@ -256,7 +222,8 @@ fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
 
 /// Without privilege this process has the caller's rights and no others.
 fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
-    let opened = linux::open_sources(callers(plan)).map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    let opened: Result<Vec<Opened>, Failure> = callers(plan).map(linux::open_source).collect();
+    let opened = opened.map_err(|e| refuse(FailureCode::BadRequest, e))?;
     show_no_secret(plan, &opened).map_err(|e| refuse(FailureCode::BadRequest, e))?;
     Ok(opened)
 }
@@ -318,7 +285,7 @@ fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
 /// In the child: opens and tells.
 fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
     let fail = |e| Failure::plain("opening your files", e);
-    let opened = linux::open_sources(callers(plan))?;
+    let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
     show_no_secret(plan, &opened)?;
     for some in opened.chunks(MAX_DESCRIPTORS) {
         let states = some.iter().map(|found| found.descriptor.as_ref().map(|_| found.writable)).collect();
@@ -365,7 +332,7 @@ fn finish(
         laid(plumber, !plan.grant.publish.is_empty()).map_err(laying)?;
     }
     let doors: Vec<_> = listeners.doors.iter().map(AsFd::as_fd).collect();
-    let told = report.send_with(&Built::Mounted { http: listeners.http }, &doors);
+    let told = report.send_with(&Built::Ok(listeners.http), &doors);
     told.map_err(|e| Failure::plain("the helper", e))?;
     // Opened beneath the new root, where Landlock's rules cover it.
     let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
