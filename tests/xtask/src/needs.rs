@@ -166,7 +166,8 @@ fn javascript(place: &Path, packages: &[&str]) -> Outcome {
     fs::create_dir_all(place).map_err(Failure::on(place.display()))?;
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(place).args(packages);
-    shell::run(&mut npm)?;
+    // lefthook would install its hooks into the repository that we are in; not where it believes to be in CI.
+    shell::run(npm.env("CI", "true"))?;
     made(place, &recipe)
 }
 
