@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -29,14 +29,13 @@ route add default via 10.200.0.1
 const MACHINE_V6: &str = "address add fd0e::2/64 dev cable nodad
 route add default via fd0e::1
 ";
-/// The other end. Every address of the networks above is local there.
+/// The other end. Every address of the IPv4 network above is local there, and those of names of the other.
 const INTERNET: &str = "link set lo up
 address add 10.200.0.1/30 dev cable
 link set cable up
 route add local 20.1.0.0/16 dev lo
 ";
 const INTERNET_V6: &str = "address add fd0e::1/64 dev cable nodad
-route add local 2a0f:1::/64 dev lo
 ";
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -68,13 +67,17 @@ impl Internet {
         internet.inside(|| ip(&[], INTERNET));
         if v6 {
             ip(&["-6"], MACHINE_V6);
-            internet.inside(|| ip(&["-6"], INTERNET_V6));
+            // A socket cannot be bound to an address of IPv6 that is only routed here.
+            let own = (FIRST_NAME..).zip(names).map(|(number, _)| format!("address add {} dev lo nodad\n", v6_of(number)));
+            let lines = own.fold(INTERNET_V6.to_owned(), |lines, line| lines + &line);
+            internet.inside(move || ip(&["-6"], &lines));
         }
         for (number, name) in (FIRST_NAME..).zip(names) {
-            internet.names.set(name, &addresses(number)[..if v6 { 2 } else { 1 }]);
+            let v6 = v6.then(|| v6_of(number).into());
+            internet.names.set(name, &[v4_of(number).into()].into_iter().chain(v6).collect::<Vec<_>>());
         }
-        let (server, [at, _]) = (internet.names.clone(), addresses(NAME_SERVER));
-        internet.inside(move || server.serve(SocketAddr::new(at, 53))).expect("the name server");
+        let (server, at) = (internet.names.clone(), v4_of(NAME_SERVER));
+        internet.inside(move || server.serve(SocketAddr::new(at.into(), 53))).expect("the name server");
         // A link, on some machines: its place is taken, not what it leads to.
         let _ = fs::remove_file("/etc/resolv.conf");
         fs::write("/etc/resolv.conf", format!("nameserver {at}\n")).expect("/etc/resolv.conf of the world");
@@ -101,11 +104,14 @@ impl Internet {
     }
 }
 
-/// The addresses with this host number.
-fn addresses(number: u16) -> [IpAddr; 2] {
-    let v4 = Ipv4Addr::from_bits(PUBLIC_V4.to_bits() | u32::from(number));
-    let v6 = Ipv6Addr::from_bits(PUBLIC_V6.to_bits() | u128::from(number));
-    [v4.into(), v6.into()]
+/// The address with this host number.
+fn v4_of(number: u16) -> Ipv4Addr {
+    Ipv4Addr::from_bits(PUBLIC_V4.to_bits() | u32::from(number))
+}
+
+/// The same of IPv6.
+fn v6_of(number: u16) -> Ipv6Addr {
+    Ipv6Addr::from_bits(PUBLIC_V6.to_bits() | u128::from(number))
 }
 
 /// Both ways until both have ended.
