@@ -2,8 +2,8 @@
 www.example.net answers www.example.net, plain
 www.example.net answers www.example.net, tls
 www.example.net got 3145728 bbd05cf6097ac9b1
-www.example.net answers v4.www.example.net, plain
-www.example.net answers v6.www.example.net, plain
+v4.www.example.net answers v4.www.example.net, plain
+v6.www.example.net answers v6.www.example.net, plain
 #: run
 curl -sSf "$HTTP/hello" "$TLS/hello"
 head -c 3145728 /dev/zero >zeros

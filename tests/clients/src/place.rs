@@ -12,16 +12,14 @@ use agent_aws_model_server::{ModelServer, Script, Turn};
 
 use crate::servers::{self, Identity};
 
-/// Names of the internet with an address of each family.
+/// Names of the internet.
 pub const NAMES: &[&str] = &[
     "www.example.net", "git.example.net", "cache.example.net", "db.example.net", "h2.example.net", "grpc.example.net",
-    STS, ANTHROPIC, OPENAI,
+    "v4.www.example.net", "v6.www.example.net", STS, ANTHROPIC, OPENAI,
 ];
 const STS: &str = "sts.eu-west-1.amazonaws.com";
 const ANTHROPIC: &str = "api.anthropic.com";
 const OPENAI: &str = "api.openai.com";
-/// Names with an address of one family only.
-const ONE_FAMILY: [(&str, usize); 2] = [("v4.www.example.net", 0), ("v6.www.example.net", 1)];
 /// Whoever runs clients waits for no more.
 const LIMIT: Duration = Duration::from_secs(100);
 /// Of the internet's servers; no sandbox shows it.
@@ -42,9 +40,10 @@ impl Place {
     /// One in which the sandbox has these lines more.
     pub fn new(mode: Mode, sandbox: &str) -> Self {
         let internet = Internet::new(NAMES);
-        for (name, family) in ONE_FAMILY {
-            let one = internet.names.get("www.example.net").into_iter().skip(family).take(1).collect::<Vec<_>>();
-            internet.names.set(name, &one);
+        // The others have an address of each family.
+        for (name, v4) in [("v4.www.example.net", true), ("v6.www.example.net", false)] {
+            let own = internet.names.get(name).into_iter().filter(|address| address.is_ipv4() == v4);
+            internet.names.set(name, &own.collect::<Vec<_>>());
         }
         let scene = Scene::new(mode);
         let filtered = format!("network = \"filtered\"\n{sandbox}");
