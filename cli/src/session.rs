@@ -88,22 +88,7 @@ pub(crate) fn run(
     for notice in &session.notices {
         say::line(notice);
     }
-    let output = session.helper.output.take();
-    let mut watch = session.watch.filter(|_| session.begun);
-    if end.is_ok() {
-        // Everything that could write is gone by now: the helper says the end when nothing is left.
-        watch.take().map(Watch::end);
-    }
-    session.helper.close_and_wait();
-    if let Some(prepared) = session.prepared {
-        prepared.release();
-    }
-    // Without a word of the helper's, its own end is the end of the sandbox.
-    watch.map(Watch::end);
-    if let Some(signal) = key {
-        session.signals.tell_group(signal);
-    }
-    Ok(Outcome { exit: end?, started: session.started, output })
+    session.end(end, key)
 }
 
 #[derive(Debug)]
@@ -151,6 +136,26 @@ struct Ready {
 }
 
 impl Session {
+    /// Puts everything away.
+    fn end(mut self, end: Result<Exit, Failure>, key: Option<i32>) -> Result<Outcome, Failure> {
+        let output = self.helper.output.take();
+        let mut watch = self.watch.filter(|_| self.begun);
+        if end.is_ok() {
+            // Everything that could write is gone by now: the helper says the end when nothing is left.
+            watch.take().map(Watch::end);
+        }
+        self.helper.close_and_wait();
+        if let Some(prepared) = self.prepared {
+            prepared.release();
+        }
+        // Without a word of the helper's, its own end is the end of the sandbox.
+        watch.map(Watch::end);
+        if let Some(signal) = key {
+            self.signals.tell_group(signal);
+        }
+        Ok(Outcome { exit: end?, started: self.started, output })
+    }
+
     /// Until the last message.
     fn follow(&mut self) -> Result<Exit, Failure> {
         loop {

@@ -14,6 +14,8 @@ use crate::tables::{self, Row};
 /// Where the sandbox keeps what is ours.
 pub const OURS: &str = "/run/agent-aws";
 const MIB: u64 = 1024 * 1024;
+/// Files of the host's /etc that the sandbox may have others of: how names are looked up.
+const OF_ETC: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
 /// What policy gives, after narrowing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,8 +134,12 @@ impl Plan {
         for (name, content) in files {
             let path = path(name);
             plain("a file for the agent", &path)?;
-            if !path.starts_with("/run") && !path.starts_with("/etc") {
-                return Err(PlanError::never("a file for the agent", &path, "it is not in /run or /etc"));
+            if !path.starts_with("/run") && !OF_ETC.contains(&path.to_str().unwrap_or_default()) {
+                return Err(PlanError::never(
+                    "a file for the agent",
+                    &path,
+                    "it is not in /run, nor about names of hosts",
+                ));
             }
             let reason = "made for the agent, without a secret";
             self.intent(&path, What::File { content }, Access::Read, reason, Origin::Table("ours".into()));

@@ -79,7 +79,7 @@ fn an_empty_policy_grants_nothing() {
 fn the_shipped_policy_gives_everybody_their_own_profiles_and_nothing_silently() {
     let policy = parse(agent_aws_policy::DEFAULT_POLICY).unwrap();
     let anybody = subject(4242, "nobody-special", &[]);
-    let expected = ("own:dev".to_owned(), "standard".to_owned(), Network::Shared);
+    let expected = ("own:dev".to_owned(), "standard".to_owned(), Network::Filtered);
     assert_eq!(granted(&policy, &anybody, &own("dev")), Some(expected));
     assert_eq!(policy.decide(&anybody, &UNNAMED), Err(Denial::NoChoice { offers: vec!["own:*".into()] }));
     assert_eq!(policy.decide(&anybody, &named("incident")), Err(Denial::NotGranted));

@@ -37,7 +37,7 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
         ("[sources.x]\n", "p:1:2: unknown key \"sources\" in the policy; did you mean `source`?"),
         (
             "\n  xyz = 1\n",
-            "p:2:3: unknown key \"xyz\" in the policy; known here: source, identity, sandbox, allow, deny",
+            "p:2:3: unknown key \"xyz\" in the policy; known here: source, identity, sandbox, names, allow, deny",
         ),
         (
             "[sandbox.a]\nhome = \"agent\"\n\tnetwrok = \"none\"\n",
@@ -53,7 +53,7 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
         ),
         (
             "\"a\\u001b[2J\" = 1\n",
-            "p:1:1: unknown key \"a\\u{1b}[2J\" in the policy; known here: source, identity, sandbox, allow, deny",
+            "p:1:1: unknown key \"a\\u{1b}[2J\" in the policy; known here: source, identity, sandbox, names, allow, deny",
         ),
     ] {
         assert_eq!(one(text), expected);
@@ -77,7 +77,7 @@ fn a_wrong_value_is_an_error_at_that_value() {
 fn columns_count_characters() {
     assert_eq!(
         one("[sandbox.a]\nallow-names = [\"*\", \"ä.example\"]\n"),
-        "p:2:21: \"ä.example\" is not a name to allow; \"*\", \"example.com\" or \"*.example.com\", with \":443\" or not"
+        "p:2:21: \"ä.example\" is not a name to allow; \"*\", \"example.com\", \"*.example.com\" or \"203.0.113.0/24\", with \":443\" or not"
     );
     assert!(
         one("[sandbox.a] # äöü\nhome = 'äöü'; x").starts_with("p:2:13: "),

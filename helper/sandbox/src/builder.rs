@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -13,6 +13,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags as Flags, MountPropagationFlags, MoveMountFlags, UnmountFlags,
     fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, unmount,
 };
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use crate::error::Failure;
 use crate::namespace::interface_up;
@@ -210,8 +212,13 @@ impl Builder {
     }
 
     fn http_door(&mut self, address: Ipv4Addr) -> Result<(), Failure> {
-        let listener = TcpListener::bind((address, 80)).map_err(|e| Failure::plain("the door on 169.254.170.2", e))?;
-        self.listeners.doors.push(listener.into());
+        let fail = |e: rustix::io::Errno| Failure::plain("the door on 169.254.170.2", e);
+        let listener =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(fail)?;
+        // The plumber may have to listen at this port of every other address.
+        sockopt::set_socket_reuseport(&listener, true).map_err(fail)?;
+        bind(&listener, &SocketAddrV4::new(address, 80)).and_then(|()| listen(&listener, 128)).map_err(fail)?;
+        self.listeners.doors.push(listener);
         self.listeners.http = true;
         Ok(())
     }

@@ -35,12 +35,16 @@ pub enum Kept {
 /// Takes `ids` for good, with no way back: bounding set empty, securebits locked, groups, gid, uid, every capability
 /// set empty, no_new_privs, not dumpable.
 pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
-    let status = Status::open()?;
+    become_checked(ids, &Status::open()?)
+}
+
+/// The same where /proc may be out of reach by now.
+pub fn become_checked(ids: &Ids, status: &Status) -> Result<(), Failure> {
     not_dumpable()?;
     empty_bounding_set()?;
     lock_securebits()?;
     take_ids(ids)?;
-    forbid_gaining(Kept::Nothing, &status)?;
+    forbid_gaining(Kept::Nothing, status)?;
     verify_ids(ids, &status.read())?;
     // Each change of credentials sets it again from fs.suid_dumpable.
     not_dumpable()

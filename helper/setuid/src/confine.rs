@@ -1,14 +1,10 @@
 //! The supervisor's own cage: no capability but CAP_KILL, an empty root, a short list of system calls.
 
-use std::os::fd::OwnedFd;
-use std::path::Path;
-
 use agent_aws_protocol::Refusal;
 use agent_aws_sandbox::{
     Failure, Kept, Status, allow_only, calls, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged,
     new_file_system, not_dumpable,
 };
-use rustix::fs::{self, CWD, OFlags, openat};
 use rustix::mount::MountAttrFlags;
 
 use crate::entry::Mode;
@@ -24,31 +20,16 @@ const CALLS: &[i64] = calls! {
     SYS_sigaltstack SYS_tgkill SYS_gettid SYS_exit SYS_exit_group SYS_restart_syscall
 };
 
-/// What is needed of /proc after the root is empty.
-pub(crate) struct Proc {
-    status: Status,
-    /// Of all processes.
-    pub(crate) all: OwnedFd,
-}
-
-/// The first part, while the sandbox is being built: from here on there are no paths. The kernel takes long for it.
-pub(crate) fn leave_the_host(mode: &Mode) -> Result<Proc, Refusal> {
-    let fail = |e| kernel(Failure::os("opening", Path::new("/proc"), e));
-    let all = openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, fs::Mode::empty());
-    let proc = Proc { status: Status::open().map_err(kernel)?, all: all.map_err(fail)? };
-    if mode.is_privileged() {
-        empty_bounding_set().and_then(|()| empty_root()).map_err(kernel)?;
-    }
-    Ok(proc)
-}
-
-/// Confines this process for the rest of its life. Consumes the mode: nothing after it may ask for root.
-pub(crate) fn confine(mode: Mode, proc: Proc) -> Result<(), Refusal> {
+/// Confines this process for the rest of its life, before init runs. Consumes the mode: nothing after it may ask for root.
+pub(crate) fn confine(mode: Mode) -> Result<(), Refusal> {
     match mode {
-        Mode::Privileged(_root) => forbid_gaining(Kept::Kill, &proc.status).map_err(kernel)?,
+        Mode::Privileged(_root) => {
+            let status = Status::open().map_err(kernel)?;
+            empty_bounding_set().and_then(|()| empty_root()).map_err(kernel)?;
+            forbid_gaining(Kept::Kill, &status).map_err(kernel)?;
+        }
         Mode::Unprivileged => forbid_gaining_unprivileged().map_err(kernel)?,
     }
-    drop(proc);
     not_dumpable().map_err(kernel)?;
     allow_only(CALLS).map_err(kernel)
 }

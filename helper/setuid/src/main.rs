@@ -25,7 +25,6 @@ mod sys;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,11 +38,10 @@ use agent_aws_protocol::{
 };
 
 use crate::audit::Audit;
-use crate::confine::Proc;
 use crate::decide::Granting;
-use crate::entry::{Entered, Mode};
+use crate::entry::Entered;
 use crate::policy_files::PolicyFiles;
-use crate::record::{Record, Records};
+use crate::record::Records;
 use crate::refusal::{advise, broken, installation, refuse, unplannable};
 use crate::renew::Renewal;
 use crate::subject::{Asked, Person};
@@ -79,7 +77,7 @@ fn main() -> ExitCode {
 fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
     let command = command()?;
     // It answers while the CLI puts its request together.
-    let person = subject::resolve(&entered)?;
+    let person = subject::resolve(&entered);
     let said = cli.receive::<CliToHelper>(Some(REQUEST)).map_err(|e| broken("agent-aws", e))?;
     let CliToHelper::Request(request) = said.message else {
         return Err(refuse(FailureCode::BadRequest, "the first message is no request"));
@@ -142,9 +140,13 @@ fn run(
 
     let assembled = assemble(entered, cli, request, person, granting, plan, policy);
     match assembled {
-        Ok((parts, mode, proc)) => {
-            let cli = rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?;
-            supervise(cli, parts, mode, proc, audit, record)
+        Ok(parts) => {
+            let cli = rustix::io::fcntl_dupfd_cloexec(cli, 0).map_err(|e| refuse(FailureCode::Kernel, e))?;
+            // Supervise, without privilege, until the end.
+            let mut session = Session::new(Channel::new(cli, Duration::from_secs(10)), parts, audit);
+            let end = session.run();
+            session.finish(end, record);
+            Ok(())
         }
         Err(refusal) => {
             let _ = audit.record("end", &[("how", &refusal.text)]);
@@ -175,34 +177,22 @@ fn assemble(
     granting: Granting,
     mut plan: Plan,
     policy: PolicyFiles,
-) -> Result<(Parts, Mode, Proc), Refusal> {
+) -> Result<Parts, Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
     let opened = sandbox::opened(cli, &plan)?;
-    let building = sandbox::begin(&entered, &plan, opened, gateway.plumber.as_ref())?;
-    // The only other end of its pipes is the plumber's.
-    drop(gateway.plumber);
-    let proc = confine::leave_the_host(&entered.mode)?;
-    let sandbox = building.finish(&plan)?;
-    let mounts = mounts::Mounts::of(sandbox.init.process.pid, &proc.all)?;
+    let sandbox = sandbox::build(&entered, &plan, opened, gateway.plumber.as_ref());
+    let mut sandbox = sandbox.map_err(|refusal| gateway.cause(refusal))?;
+    let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
+    let stop = supervise::stop()?;
+    // Init is being started meanwhile. No privilege is needed for the rest.
+    confine::confine(entered.mode)?;
+    sandbox.wait_for_init(&plan)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    let parts = Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts };
-    Ok((parts, entered.mode, proc))
-}
-
-/// Supervise, without privilege, until the end.
-fn supervise(cli: OwnedFd, parts: Parts, mode: Mode, proc: Proc, audit: Audit, record: Record) -> Result<(), Refusal> {
-    let cli = Channel::new(cli, Duration::from_secs(10));
-    let mut session = Session::new(cli, parts, audit)?;
-    let end = match confine::confine(mode, proc) {
-        Ok(()) => session.run(),
-        Err(refusal) => supervise::End::Refused(refusal),
-    };
-    session.finish(end, record);
-    Ok(())
+    Ok(Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts, stop })
 }
 
 /// The command: everything after `--`.

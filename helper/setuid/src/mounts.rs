@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use agent_aws_protocol::{FailureCode, Refusal};
-use rustix::fs::{Mode, OFlags, openat};
 
 use crate::refusal::refuse;
 
@@ -18,12 +17,10 @@ pub(crate) struct Mounts {
 }
 
 impl Mounts {
-    /// Remembers the mounts that the process `pid` of `proc` sees.
-    pub(crate) fn of(pid: i32, proc: &OwnedFd) -> Result<Self, Refusal> {
+    /// Remembers the mounts that the process `pid` sees.
+    pub(crate) fn of(pid: i32) -> Result<Self, Refusal> {
         let fail = |e| refuse(FailureCode::Kernel, format_args!("the sandbox's mount table: {e}"));
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let table = openat(proc, format!("{pid}/mountinfo"), flags, Mode::empty()).map_err(|e| fail(e.into()))?;
-        let table = File::from(table);
+        let table = File::open(format!("/proc/{pid}/mountinfo")).map_err(fail)?;
         let planned = read(&table).map_err(fail)?;
         if planned.is_empty() {
             return Err(refuse(FailureCode::Kernel, "the sandbox has no mounts"));

@@ -15,13 +15,13 @@ use agent_aws_sandbox as linux;
 use agent_aws_sandbox::{Builder, Failure, Group, Ids, KernelFacts, Listeners, Namespaces};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, openat};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
 use crate::gateway::{self, laid};
-use crate::refusal::{broken, kernel, refuse, unplannable};
+use crate::refusal::{broken, installation, kernel, refuse, unplannable};
 use crate::service::Service;
 use crate::{PREPARED, out_of_turn, sys};
 
@@ -40,37 +40,31 @@ pub(crate) struct Sandbox {
     pub(crate) init: Child,
     /// The doors.
     pub(crate) listeners: Listeners,
+    /// The inherited door: the broker's end, the agent's end.
+    pub(crate) inherited: (OwnedFd, OwnedFd),
+    report: Channel,
+    guard: Option<Child>,
 }
 
 /// What is there where a source points: O_PATH, never usable to read or write by itself.
 pub(crate) type Opened = Option<OwnedFd>;
 
-/// What the builder says.
-#[derive(Debug, Serialize, Deserialize)]
-enum Built {
-    /// Mounts stand; the broker's ends of the doors come along.
-    Mounted { http: bool },
-    /// It went no further.
-    Refused(Refusal),
-}
+/// What the builder says: the mounts stand, and whether there is a door over HTTP; the broker's ends of the doors come
+/// along. Or why it went no further.
+type Built = Result<bool, Refusal>;
 
-/// A process that builds it; then it executes init.
-pub(crate) struct Building {
-    builder: Child,
-    ours: Channel,
-    guard: Option<Child>,
-}
-
-/// Begins to build it.
-pub(crate) fn begin(
+/// Builds it, until the mounts stand.
+pub(crate) fn build(
     entered: &Entered,
     plan: &Plan,
     opened: Vec<Opened>,
     plumber: Option<&Service>,
-) -> Result<Building, Refusal> {
+) -> Result<Sandbox, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
+    let inherited = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let inherited = inherited.map_err(|e| refuse(FailureCode::Kernel, format_args!("socketpair: {e}")))?;
     let private = plan.grant.network != Network::Shared;
     let facts = KernelFacts::probe(!entered.mode.is_privileged());
     let prepared = match entered.mode.is_privileged() {
@@ -91,33 +85,22 @@ pub(crate) fn begin(
     let builder = Child::start("new namespaces", Some(namespaces), BUILDING, |report| {
         let report = Channel::new(report, BUILDING);
         let refusal = become_init(entered, plan, facts, prepared, (&report, theirs, plumber));
-        let _ = report.send(&Built::Refused(refusal));
+        let _ = report.send(&Built::Err(refusal));
         125
     })?;
-    Ok(Building { builder, ours, guard })
+    let Child { process, channel: report } = builder;
+    let said = report.receive::<Built>(Some(BUILDING)).map_err(|e| broken("setting up the sandbox", e))?;
+    let listeners = Listeners { http: said.message?, doors: said.descriptors };
+    Ok(Sandbox { init: Child { process, channel: ours }, listeners, inherited, report, guard })
 }
 
-impl Building {
-    /// Waits for init.
-    pub(crate) fn finish(self, plan: &Plan) -> Result<Sandbox, Refusal> {
-        let listeners = hear(&self.builder)?;
-        gateway::guarded(self.guard, plan)?;
-        Ok(Sandbox { init: Child { channel: self.ours, ..self.builder }, listeners })
-    }
-}
-
-/// The builder's report: mounted, then silence because init was executed.
-fn hear(builder: &Child) -> Result<Listeners, Refusal> {
-    let mut listeners = Listeners::default();
-    loop {
-        let said = match builder.channel.receive::<Built>(Some(BUILDING)) {
-            Err(ChannelError::Closed) if !listeners.doors.is_empty() => return Ok(listeners),
-            Err(e) => return Err(broken("setting up the sandbox", e)),
-            Ok(said) => said,
-        };
-        match said.message {
-            Built::Refused(refusal) => return Err(refusal),
-            Built::Mounted { http } => listeners = Listeners { doors: said.descriptors, http },
+impl Sandbox {
+    /// Waits until init was executed, which is silence, and what guards it is there.
+    pub(crate) fn wait_for_init(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        match self.report.receive::<Built>(Some(BUILDING)) {
+            Err(ChannelError::Closed) => gateway::guarded(self.guard.take(), plan),
+            Err(e) => Err(broken("setting up the sandbox", e)),
+            Ok(said) => Err(said.message.err().unwrap_or_else(|| installation("two sandboxes", "report this"))),
         }
     }
 }
@@ -316,7 +299,7 @@ fn finish(
         laid(plumber, !plan.grant.publish.is_empty()).map_err(laying)?;
     }
     let doors: Vec<_> = listeners.doors.iter().map(AsFd::as_fd).collect();
-    let told = report.send_with(&Built::Mounted { http: listeners.http }, &doors);
+    let told = report.send_with(&Built::Ok(listeners.http), &doors);
     told.map_err(|e| Failure::plain("the helper", e))?;
     // Opened beneath the new root, where Landlock's rules cover it.
     let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());

@@ -58,13 +58,13 @@ pub(crate) struct Person {
 
 /// A question to the database that has been asked. It answers while we do something else.
 pub(crate) struct Asked {
-    child: Child,
+    child: Result<Child, Refusal>,
     uid: u32,
     gid: u32,
 }
 
 /// Asks the database about the caller.
-pub(crate) fn resolve(entered: &Entered) -> Result<Asked, Refusal> {
+pub(crate) fn resolve(entered: &Entered) -> Asked {
     let (uid, gid) = (entered.caller.uid, entered.caller.gid);
     let groups = match &entered.caller.groups {
         Some(groups) => groups.clone(),
@@ -79,14 +79,14 @@ pub(crate) fn resolve(entered: &Entered) -> Result<Asked, Refusal> {
             }
         }
         i32::from(Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)).is_err())
-    })?;
-    Ok(Asked { child, uid, gid })
+    });
+    Asked { child, uid, gid }
 }
 
 impl Asked {
     /// Waits for the answer.
     pub(crate) fn answer(self) -> Result<Person, Refusal> {
-        let answer = self.child.channel.receive::<Answer>(Some(DEADLINE));
+        let answer = self.child?.channel.receive::<Answer>(Some(DEADLINE));
         let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?;
         person(self.uid, self.gid, answer.message)
     }

@@ -11,10 +11,10 @@ use agent_aws_protocol::{
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use crate::audit::Audit;
 use crate::child::Child;
+use crate::gateway::failed;
 use crate::mounts::Mounts;
 use crate::refusal::{advise, broken, refuse};
 use crate::renew::{Declined, Renewal};
@@ -40,6 +40,8 @@ pub(crate) struct Parts {
     /// Whether the agent waits for the first mint.
     pub(crate) wait: bool,
     pub(crate) mounts: Mounts,
+    /// `agent-aws stop`.
+    pub(crate) stop: SignalFd,
 }
 
 /// A running session.
@@ -47,7 +49,6 @@ pub(crate) struct Session {
     cli: Channel,
     parts: Parts,
     audit: Audit,
-    stop: SignalFd,
     state: state::State,
     group: Option<i32>,
     minted: bool,
@@ -76,7 +77,15 @@ impl From<Refusal> for End {
     }
 }
 
-/// Hands the doors to the broker and the command to init. Called with privilege still there.
+/// SIGTERM, which is blocked, as a descriptor.
+pub(crate) fn stop() -> Result<SignalFd, Refusal> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))
+}
+
+/// Hands the doors to the broker and the command to init.
 pub(crate) fn launch(
     sandbox: Sandbox,
     broker: Child,
@@ -84,8 +93,7 @@ pub(crate) fn launch(
     directory: Vec<u8>,
 ) -> Result<(Child, Child), Refusal> {
     let gone = |who: &'static str| move |e| broken(who, e);
-    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-    let (serving, capability) = pair.map_err(|e| refuse(FailureCode::Kernel, format_args!("socketpair: {e}")))?;
+    let (serving, capability) = sandbox.inherited;
     let doors: Vec<_> = [&serving].into_iter().chain(&sandbox.listeners.doors).map(AsFd::as_fd).collect();
     let http = sandbox.listeners.http;
     broker.channel.send_with(&HelperToBroker::Doors { http }, &doors).map_err(gone("the broker"))?;
@@ -101,14 +109,10 @@ pub(crate) fn launch(
 
 impl Session {
     /// A session whose init and broker were told what to do.
-    pub(crate) fn new(cli: Channel, parts: Parts, audit: Audit) -> Result<Self, Refusal> {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGTERM);
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let stop = SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))?;
+    pub(crate) fn new(cli: Channel, parts: Parts, audit: Audit) -> Self {
         let (state, since) = (state::State::Starting, Instant::now());
         let reachable = parts.gateway.is_none();
-        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, reachable, cause: None, since })
+        Self { cli, parts, audit, state, group: None, minted: false, reachable, cause: None, since }
     }
 
     /// Until the end.
@@ -156,7 +160,7 @@ impl Session {
             PollFd::new(&self.cli, PollFlags::IN),
             PollFd::new(&self.parts.init.channel, PollFlags::IN),
             PollFd::new(&self.parts.broker.channel, PollFlags::IN),
-            PollFd::new(&self.stop, PollFlags::IN),
+            PollFd::new(&self.parts.stop, PollFlags::IN),
             PollFd::new(&self.parts.mounts, PollFlags::PRI),
             PollFd::new(gateway, PollFlags::IN),
         ];
@@ -250,9 +254,7 @@ impl Session {
                 }
                 self.ready_if_all_is()
             }
-            GatewayToHelper::Failed { cause } => {
-                Err(refuse(FailureCode::Kernel, format_args!("network `filtered`: {cause}")))
-            }
+            GatewayToHelper::Failed { cause } => Err(failed(&cause)),
             GatewayToHelper::Blocked { name, port, why, count } => {
                 let name = name.chars().take(255).flat_map(char::escape_debug).collect::<String>();
                 let fields: [crate::audit::Field<'_>; 4] =
@@ -313,7 +315,7 @@ impl Session {
     /// SIGTERM counts from root (`agent-aws stop`), and without privilege from the caller.
     fn was_stopped(&self) -> bool {
         let us = rustix::process::geteuid().as_raw();
-        while let Ok(Some(signal)) = self.stop.read_signal() {
+        while let Ok(Some(signal)) = self.parts.stop.read_signal() {
             if signal.ssi_uid == us || signal.ssi_uid == 0 {
                 return true;
             }

@@ -1,8 +1,11 @@
 //! The ways to reach what no agent may: tried by the program `ways`, answered by [`Hosts`].
 
 use std::io::Write;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::thread;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +58,12 @@ pub fn sentence() -> &'static str {
     "the host was here"
 }
 
-/// Gives the machine its addresses and starts its servers. They end with the process.
+/// A network namespace for this test's machine, with its addresses and servers, which end with the process. Before
+/// anything else: what is there already would stay where it is.
 #[track_caller]
 pub fn serve() {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a network namespace");
+    crate::inside::root(&["ip", "link", "set", "lo", "up"]);
     for address in ADDRESSES {
         crate::inside::root(&["ip", "address", "replace", address, "dev", "lo", "nodad"]);
     }
@@ -71,20 +77,21 @@ pub fn serve() {
     }
 }
 
-fn tcp(at: &str) {
-    use nix::sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
-    };
-    use std::os::fd::AsRawFd;
-    let address: std::net::SocketAddr = at.parse().expect("an address");
-    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let listener = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
-    setsockopt(&listener, sockopt::ReuseAddr, &true).expect("reuse");
+fn bound(at: &str, kind: SocketType) -> OwnedFd {
+    let address: SocketAddr = at.parse().expect("an address");
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None).expect("a socket");
+    sockopt::set_socket_reuseaddr(&socket, true).expect("reuse");
     if address.is_ipv6() {
-        setsockopt(&listener, sockopt::Ipv6V6Only, &true).expect("IPv6 alone");
+        sockopt::set_ipv6_v6only(&socket, true).expect("IPv6 alone");
     }
-    bind(listener.as_raw_fd(), &SockaddrStorage::from(address)).unwrap_or_else(|e| panic!("{at}: {e}"));
-    listen(&listener, Backlog::new(512).expect("a backlog")).expect("listening");
+    bind(&socket, &address).unwrap_or_else(|e| panic!("{at}: {e}"));
+    socket
+}
+
+fn tcp(at: &str) {
+    let listener = bound(at, SocketType::STREAM);
+    listen(&listener, 512).expect("listening");
     let listener = TcpListener::from(listener);
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
@@ -94,16 +101,7 @@ fn tcp(at: &str) {
 }
 
 fn udp(at: &str) {
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt};
-    use std::os::fd::AsRawFd;
-    let address: std::net::SocketAddr = at.parse().expect("an address");
-    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
-    if address.is_ipv6() {
-        setsockopt(&socket, sockopt::Ipv6V6Only, &true).expect("IPv6 alone");
-    }
-    bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).unwrap_or_else(|e| panic!("{at}: {e}"));
-    let socket = UdpSocket::from(socket);
+    let socket = UdpSocket::from(bound(at, SocketType::DGRAM));
     thread::spawn(move || {
         let mut buffer = [0; 64];
         while let Ok((_, client)) = socket.recv_from(&mut buffer) {

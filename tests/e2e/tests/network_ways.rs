@@ -44,8 +44,8 @@ fn assert_open(control: &[&str]) {
 }
 
 fn with_none_and_filtered_no_way_leads_to_the_host(mode: Mode) {
-    let scene = with(mode, "filtered", "");
     serve();
+    let scene = with(mode, "filtered", "");
     for network in ["none", "filtered"] {
         let (inside, control) = reached(&scene, &["--network", network]);
         assert_open(&control);
@@ -61,8 +61,8 @@ fn with(mode: Mode, network: &str, more: &str) -> Scene {
 }
 
 fn with_shared_no_way_leads_to_a_metadata_service(mode: Mode) {
-    let scene = with(mode, "shared", "");
     serve();
+    let scene = with(mode, "shared", "");
     let (inside, control) = reached(&scene, &[]);
     assert_open(&control);
     let metadata: Vec<_> = inside.iter().filter(|name| name.starts_with("metadata")).collect();
@@ -71,16 +71,16 @@ fn with_shared_no_way_leads_to_a_metadata_service(mode: Mode) {
 }
 
 fn with_shared_and_a_closed_host_no_way_leads_anywhere(mode: Mode) {
-    let scene = with(mode, "shared", "host-loopback = false");
     serve();
+    let scene = with(mode, "shared", "host-loopback = false");
     let (inside, control) = reached(&scene, &[]);
     assert_open(&control);
     assert_eq!(inside, [""; 0]);
 }
 
 fn an_address_that_is_exchanged_while_it_is_read_gets_nowhere(mode: Mode) {
-    let scene = with(mode, "shared", "");
     serve();
+    let scene = with(mode, "shared", "");
     let script = format!("{} race 5000 169.254.169.254:80 127.0.0.1:80", placed(&scene, TRIES));
     let count = |said: String| said.trim().strip_prefix("reached ").unwrap().parse::<u32>().unwrap();
     assert!(count(outside(&scene, &script).run().says()) > 0, "the race is never won outside");
@@ -89,8 +89,8 @@ fn an_address_that_is_exchanged_while_it_is_read_gets_nowhere(mode: Mode) {
 
 fn a_name_server_at_such_an_address_answers_questions_only(mode: Mode) {
     use agent_aws_e2e::inside::root;
-    let scene = with(mode, "shared", "host-loopback = false");
     serve();
+    let scene = with(mode, "shared", "host-loopback = false");
     let other = std::env::temp_dir().join("resolv.conf");
     std::fs::write(&other, "nameserver 169.254.169.253\n").unwrap();
     root(&["mount", "--bind", other.to_str().unwrap(), "/etc/resolv.conf"]);

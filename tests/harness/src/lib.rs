@@ -8,8 +8,10 @@
 
 mod call;
 mod homes;
+mod internet;
 mod machine;
 mod mounts;
+mod names;
 mod processes;
 mod scene;
 mod stage;
@@ -20,7 +22,9 @@ mod world;
 
 pub use call::{Call, Output};
 pub use homes::Homes;
+pub use internet::Internet;
 pub use machine::{Machine, Mode};
+pub use names::Names;
 pub use processes::{Process, processes};
 pub use scene::{ACCOUNT, OWN_ROLE, ROLE, Scene, Setup};
 pub use stage::Stage;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 /// makes equal what must differ between two runs; `served` is run where the local server serves, `setup` in the project
 /// before each run, both outside.
 const SECTIONS: [&str; 5] = ["expect", "alike", "served", "setup", "run"];
+/// Scripts of this package.
+const ROWS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rows");
 
 /// A parsed script.
 #[derive(Debug)]
@@ -15,17 +17,26 @@ pub struct Script(Vec<(String, String)>);
 impl Script {
     /// Of the row of this name.
     pub fn of(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rows").join(format!("{name}.sh"));
+        Self::read(ROWS, name, &SECTIONS)
+    }
+
+    /// `NAME.sh` of a directory, with other sections.
+    pub fn read(directory: &str, name: &str, known: &[&str]) -> Self {
+        let path = PathBuf::from(directory).join(format!("{name}.sh"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        Self::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+        Self::sections(&text, known).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
     }
 
     /// Of its text.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::sections(text, &SECTIONS)
+    }
+
+    fn sections(text: &str, known: &[&str]) -> Result<Self, String> {
         let mut sections: Vec<(String, String)> = Vec::new();
         for line in text.lines() {
             if let Some(name) = line.strip_prefix("#: ") {
-                if !SECTIONS.contains(&name) || sections.iter().any(|(known, _)| known == name) {
+                if !known.contains(&name) || sections.iter().any(|(begun, _)| begun == name) {
                     return Err(format!("`{name}` is no section, or begins twice"));
                 }
                 sections.push((name.to_owned(), String::new()));
@@ -68,8 +79,7 @@ mod tests {
     #[test]
     fn each_row_has_a_script_and_each_script_a_row() {
         let rows: BTreeSet<String> = table().map(|row| row.name.to_owned()).collect();
-        let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("rows");
-        let files = std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let files = std::fs::read_dir(ROWS).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let scripts: BTreeSet<String> = files.map(|name| name.strip_suffix(".sh").unwrap().to_owned()).collect();
         assert_eq!(rows, scripts);
         assert_eq!(rows.len(), table().count(), "a name is used twice");

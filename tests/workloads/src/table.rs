@@ -28,7 +28,7 @@ pub enum Need {
 }
 
 /// Where packages of the npm registry are, below what the tests depend on.
-const NPM: [&str; 3] = ["npm", "inner", "workloads"];
+const NPM: [&str; 4] = ["npm", "inner", "workloads", "agents/lib"];
 
 /// Every row.
 pub fn table() -> impl Iterator<Item = Row> {
@@ -51,13 +51,7 @@ impl Row {
 
     /// What must be there.
     pub fn needs(&self) -> impl Iterator<Item = Need> {
-        self.needs.split(", ").map(|need| match need.trim_end_matches(')').split_once(" (") {
-            None => Need::Program(need, need),
-            Some((program, "home")) => Need::Home(program),
-            Some((package, "npm")) => Need::Npm(package),
-            Some((package, "pip")) => Need::Pip(package),
-            Some((program, package)) => Need::Program(program, package),
-        })
+        Need::all(self.needs)
     }
 
     /// The key that the sandbox of the shipped policy gets for it.
@@ -76,10 +70,23 @@ impl Row {
     }
 }
 
+impl Need {
+    /// Those of a cell of a table.
+    pub fn all(cell: &'static str) -> impl Iterator<Item = Self> {
+        cell.split(", ").map(|need| match need.trim_end_matches(')').split_once(" (") {
+            None => Self::Program(need, need),
+            Some((program, "home")) => Self::Home(program),
+            Some((package, "npm")) => Self::Npm(package),
+            Some((package, "pip")) => Self::Pip(package),
+            Some((program, package)) => Self::Program(program, package),
+        })
+    }
+}
+
 /// What cannot be had of what a row needs; `deps` is where packages of the registries are.
-pub fn absent(row: &Row, deps: Option<&Path>) -> Option<String> {
+pub fn absent(mut needs: impl Iterator<Item = Need>, deps: Option<&Path>) -> Option<String> {
     let in_system =
-        |program: &str| ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|d| Path::new(d).join(program).exists());
+        |program: &str| ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"].iter().any(|d| Path::new(d).join(program).exists());
     let below = |place: String| deps.is_some_and(|deps| deps.join(place).exists());
     let has = |need: &Need| match need {
         Need::Program(program, _) => in_system(program),
@@ -87,7 +94,7 @@ pub fn absent(row: &Row, deps: Option<&Path>) -> Option<String> {
         Need::Npm(package) => NPM.iter().any(|place| below(format!("{place}/node_modules/{}", npm_name(package)))),
         Need::Pip(_) => below("venv/bin/python".to_owned()),
     };
-    row.needs().find(|need| !has(need)).map(|need| format!("{need:?} could not be had"))
+    needs.find(|need| !has(need)).map(|need| format!("{need:?} could not be had"))
 }
 
 /// `@scope/name@version` without the version.

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let deps = Stage::find().ok().and_then(|stage| Some(stage.tools().parent()?.join("test-deps")));
     let row = |row: Row| {
         let case = Case::row(row.name, trial).private().limit(400);
-        match absent(&row, deps.as_deref()) {
+        match absent(row.needs(), deps.as_deref()) {
             Some(why) => case.ignored(why.leak()),
             None => case,
         }

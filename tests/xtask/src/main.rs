@@ -21,7 +21,7 @@ use shell::{Failure, Outcome};
 const USAGE: &str =
     "usage: xtask build | install [--destdir DIR] [--prefix DIR] [--no-setuid] | test [PART...] | check | \
 budgets | tables | demo | bench
-parts of test: unit, budgets, e2e, attacks, workloads, vm; none given means all";
+parts of test: unit, budgets, e2e, attacks, workloads, clients, vm; none given means all";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -27,6 +27,8 @@ const PROGRAMS: &[Program<'static>] = &[
     ("less", "less", "pipelines of the terminal tests"),
     ("qemu-system-x86_64", "qemu-system-x86", "other kernels"),
     ("busybox", "busybox-static", "the first process on other kernels"),
+    ("ip", "iproute2", "a fake internet"),
+    ("openssl", "openssl", "certificates of a fake internet"),
 ];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];
@@ -45,21 +47,22 @@ pub(crate) fn place(root: &Path) -> PathBuf {
 }
 
 /// Gets what is missing. What cannot be had is said: the tests that need it are skipped, and say so too. What real
-/// programs the workloads run is much; it is got only for them.
-pub(crate) fn get(root: &Path, for_workloads: bool) {
+/// programs workloads and clients run is much; it is got only for them.
+pub(crate) fn get(root: &Path, for_tables: bool) {
     let place = place(root);
     let workloads = Needs::read(root).unwrap_or_else(|why| {
         println!("{why}");
         Needs::default()
     });
     let mut wanted: Vec<Program<'_>> = PROGRAMS.to_vec();
-    if for_workloads {
+    if for_tables {
         let own = |program: &str| PROGRAMS.iter().any(|(known, ..)| *known == program);
         let more = workloads.programs.iter().filter(|(program, _)| !own(program) && !in_path(program));
-        wanted.extend(more.map(|(program, package)| (program.as_str(), package.as_str(), "a workload")));
+        wanted.extend(more.map(|(program, package)| (program.as_str(), package.as_str(), "a workload or client")));
     }
     get_all(&wanted);
-    let known = |package: &&str| !JAVASCRIPT.contains(package) && !INNER.contains(package);
+    let others = [JAVASCRIPT, INNER, &AGENTS].concat();
+    let known = |package: &&str| !others.contains(package);
     let npm: Vec<&str> = workloads.npm.iter().map(String::as_str).filter(known).collect();
     let tries = [
         ("Python clients", python(root, &place.join("venv"))),
@@ -67,7 +70,7 @@ pub(crate) fn get(root: &Path, for_workloads: bool) {
         ("installers of git hooks", javascript(&place.join("hooks"), HOOKS)),
         ("inner sandboxes", javascript(&place.join("inner"), INNER)),
         ("coding agents", agents(&place.join("agents"))),
-        ("JavaScript packages of workloads", javascript(&place.join("workloads"), &npm)),
+        ("JavaScript packages of workloads and clients", javascript(&place.join("workloads"), &npm)),
     ];
     for (what, outcome) in tries {
         if let Err(why) = outcome {
@@ -166,7 +169,8 @@ fn javascript(place: &Path, packages: &[&str]) -> Outcome {
     fs::create_dir_all(place).map_err(Failure::on(place.display()))?;
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(place).args(packages);
-    shell::run(&mut npm)?;
+    // lefthook would install its hooks into the repository that we are in; not where it believes to be in CI.
+    shell::run(npm.env("CI", "true"))?;
     made(place, &recipe)
 }
 

@@ -8,10 +8,11 @@ use crate::tally::Tally;
 use crate::{needs, products, stage};
 
 /// The parts whose tests need an installed product, each with its crate.
-const INSTALLED: [(&str, &str); 4] = [
+const INSTALLED: [(&str, &str); 5] = [
     ("e2e", "agent-aws-e2e"),
     ("attacks", "agent-aws-attacks"),
     ("workloads", "agent-aws-workloads"),
+    ("clients", "agent-aws-clients"),
     ("vm", "agent-aws-vm"),
 ];
 /// The other parts.
@@ -65,8 +66,8 @@ impl Run<'_> {
             return;
         }
         let root = self.root;
-        let for_workloads = parts.iter().any(|(part, _)| *part == "workloads");
-        self.clock.part("needs", || needs::get(root, for_workloads));
+        let for_tables = parts.iter().any(|(part, _)| ["workloads", "clients"].contains(part));
+        self.clock.part("needs", || needs::get(root, for_tables));
         let staged = self
             .clock
             .part("products", || products::build(root))

@@ -1,11 +1,11 @@
-//! What the rows of tests/workloads/table.tsv need.
+//! What the rows of the tables of real programs need.
 
 use std::fs;
 use std::path::Path;
 
 use crate::shell::Failure;
 
-const TABLE: &str = "tests/workloads/table.tsv";
+const TABLES: [&str; 2] = ["tests/workloads/table.tsv", "tests/clients/table.tsv"];
 
 /// Programs with the Debian package of each, and packages of the npm registry.
 #[derive(Debug, Default)]
@@ -16,13 +16,17 @@ pub(crate) struct Needs {
 
 impl Needs {
     pub(crate) fn read(root: &Path) -> Result<Self, Failure> {
-        let file = root.join(TABLE);
-        fs::read_to_string(&file).map(|text| Self::parse(&text)).map_err(Failure::on(file.display()))
+        let mut needs = Self::default();
+        for file in TABLES.map(|table| root.join(table)) {
+            let text = fs::read_to_string(&file).map_err(Failure::on(file.display()))?;
+            needs.add(&text);
+        }
+        Ok(needs)
     }
 
     /// The third cell of each row.
-    fn parse(text: &str) -> Self {
-        let mut needs = Self::default();
+    fn add(&mut self, text: &str) {
+        let needs = self;
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).skip(1);
         for need in lines.filter_map(|line| line.split('\t').nth(2)).flat_map(|cell| cell.split(", ")) {
             let (name, place) = need.trim_end_matches(')').split_once(" (").unwrap_or((need, need));
@@ -36,7 +40,6 @@ impl Needs {
                 _ => needs.programs.push(program),
             }
         }
-        needs
     }
 }
 
@@ -47,7 +50,8 @@ mod tests {
     #[test]
     fn each_need_is_read_once_and_where_it_comes_from() {
         let text = "# x\na\tb\tneeds\n## Part\n1\tx\tgit, go (golang-go)\n2\tx\tgit, p@1 (npm), q (pip), r (home)\n";
-        let needs = Needs::parse(text);
+        let mut needs = Needs::default();
+        needs.add(text);
         assert_eq!(needs.npm, ["p@1"]);
         let programs: Vec<(&str, &str)> = needs.programs.iter().map(|(a, b)| (&**a, &**b)).collect();
         assert_eq!(programs, [("git", "git"), ("go", "golang-go")]);

@@ -41,7 +41,7 @@ fn a_second_message_is_one_too_many() {
 #[test]
 fn a_rule_that_cannot_be_read_is_no_session() {
     let Some(world) = World::new(&[]) else { return };
-    let mut gateway = Gateway::spawn(&world, 1024);
+    let mut gateway = Gateway::spawn(&world, None);
     gateway.tell(&rules(&["https://example.com"]), "");
     assert!(cause(&gateway).contains("allow-names: \"https://example.com\" is no rule"));
     assert!(!gateway.ended().success());
@@ -51,7 +51,7 @@ fn a_rule_that_cannot_be_read_is_no_session() {
 fn a_port_that_is_taken_cannot_be_published() {
     let Some(world) = World::new(&[]) else { return };
     let _taken = world.host.run(|| std::net::TcpListener::bind("127.0.0.1:8400").unwrap());
-    let gateway = Gateway::spawn(&world, 1024);
+    let gateway = Gateway::spawn(&world, None);
     gateway.tell(&Rules { publish: vec![8400], ..rules(&["*"]) }, "");
     let cause = cause(&gateway);
     assert!(cause.contains("port 8400 of 127.0.0.1") && cause.contains("--publish"), "{cause}");

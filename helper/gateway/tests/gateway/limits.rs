@@ -48,7 +48,7 @@ fn two_thousand_connections_live_at_once() {
 fn out_of_descriptors_new_connections_are_refused_and_old_ones_live() {
     let Some(world) = World::new(&[("a.example.com", "9.9.9.9")]) else { return };
     world.echo(80);
-    let gateway = Gateway::start_with(&world, &rules(&["*"]), "", 256);
+    let gateway = Gateway::start_with(&world, &rules(&["*"]), "", Some(256));
     let to = SocketAddr::new(world.stand_in("a.example.com"), 80);
     let mut streams = Vec::new();
     let mut refused = 0;

@@ -18,14 +18,18 @@ fn local_ports_are_the_hosts_and_no_other_port_is() {
     for port in [5432, 9000] {
         serve(world.host.run(move || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap()), greet);
     }
-    // A name without a dot is not at the resolver's mercy: host.internal is the gateway's own.
-    let gateway = Gateway::start(&world, &Rules { local_ports: vec![5432, 80], ..rules(&["*"]) });
+    let gateway = Gateway::start(&world, &Rules { local_ports: vec![5432, 5433], ..rules(&["*"]) });
     let mut stream = world.dial((Ipv4Addr::LOCALHOST, 5432)).unwrap();
     assert_eq!(line(&mut stream).unwrap(), "hello");
+    let mut stream = world.dial("198.18.0.1:3128".parse::<SocketAddr>().unwrap()).unwrap();
+    stream.write_all(b"CONNECT host.internal:5432 HTTP/1.1\r\n\r\n").unwrap();
+    let said: Vec<_> = (0..8).map(|_| line(&mut stream).unwrap()).collect();
+    assert!(said[0].starts_with("HTTP/1.1 200") && said.contains(&"hello".into()), "{said:?}");
+    let nobody = world.dial((Ipv4Addr::LOCALHOST, 5433)).unwrap().read(&mut [0; 1]);
+    assert!(nobody.is_err(), "a port where nobody listens");
     let host = world.stand_in("host.internal");
     assert!(world.dial((host, 9000)).unwrap().read(&mut [0; 1]).is_err(), "a port that is not offered");
     assert_eq!(gateway.blocked("host.internal").0, 9000);
-    assert!(world.dial((host, 80)).unwrap().read(&mut [0; 1]).is_err(), "a port where nobody listens");
     assert!(world.zone.lock().unwrap().asked.is_empty());
 }
 

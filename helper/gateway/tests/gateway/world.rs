@@ -51,7 +51,7 @@ impl Namespace {
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (tell, told) = channel();
         self.jobs.send(Box::new(move || drop(tell.send(work())))).unwrap();
-        told.recv_timeout(SOON).expect("the work in a namespace failed")
+        told.recv_timeout(SOON).unwrap_or_else(|e| panic!("the work in a namespace failed: {e}"))
     }
 }
 
@@ -270,13 +270,14 @@ fn dual(kind: SocketType, port: u16) -> OwnedFd {
 }
 
 impl Gateway {
-    /// Started as the helper starts it without the setuid bit, with `files` open files at most.
-    pub(crate) fn spawn(world: &World, files: u32) -> Self {
+    /// Started as the helper starts it without the setuid bit, with `files` open files at most, if that is said.
+    pub(crate) fn spawn(world: &World, files: Option<u32>) -> Self {
         let (ours, theirs) = Channel::pair().unwrap();
         let plumber = Channel::pair().unwrap();
         let child = world.host.run(move || {
+            let limit = files.map(|files| format!("--nofile={files}"));
             Command::new("prlimit")
-                .arg(format!("--nofile={files}"))
+                .args(limit.as_deref().or(Some("--core=0")))
                 .args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"])
                 .args(["--bounding-set=-all", "--no-new-privs", "sh", "-c", "exec \"$0\" 3<&0 0</dev/null"])
                 .arg(program())
@@ -333,14 +334,14 @@ impl Gateway {
 
     /// A gateway that serves.
     pub(crate) fn start(world: &World, rules: &Rules) -> Self {
-        Self::start_with(world, rules, "", 65_536)
+        Self::start_with(world, rules, "", None)
     }
 
-    pub(crate) fn start_with(world: &World, rules: &Rules, hosts: &str, files: u32) -> Self {
+    pub(crate) fn start_with(world: &World, rules: &Rules, hosts: &str, files: Option<u32>) -> Self {
         let gateway = Self::spawn(world, files);
         gateway.tell(rules, hosts);
         gateway.plumb(world, rules);
-        assert_eq!(gateway.hear(), GatewayToHelper::Ready);
+        assert_eq!(gateway.hear(), GatewayToHelper::Ready { every_port: false });
         gateway
     }
 

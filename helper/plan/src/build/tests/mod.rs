@@ -174,13 +174,15 @@ fn what_is_mounted_below_the_home_gets_a_mount_point_there() {
 }
 
 #[test]
-fn files_for_the_agent_lie_in_the_sandboxs_own_run() {
+fn files_for_the_agent_lie_in_the_sandboxs_own_run_or_say_how_names_are_looked_up() {
     let complete = |path: &str| {
         let mut p = plan(caller(), grant(), &wish("/srv/work/p")).unwrap();
         p.complete(vec![(path.into(), b"x".to_vec())], vec![])
     };
-    assert!(complete("/run/systemd/resolve/stub-resolv.conf").is_ok());
-    for other in ["/etc/passwd", "/run/../etc/passwd", "run/x", "/srv/work/p/.git/hooks/x"] {
+    for names in ["/run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf", "/etc/hosts"] {
+        assert!(complete(names).is_ok(), "{names}");
+    }
+    for other in ["/etc/passwd", "/etc/hosts/x", "/run/../etc/passwd", "run/x", "/srv/work/p/.git/hooks/x"] {
         assert!(complete(other).is_err(), "{other}");
     }
 }

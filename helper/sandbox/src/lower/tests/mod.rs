@@ -89,9 +89,15 @@ fn a_shared_network_needs_scopes_unless_policy_waives_them() {
 }
 
 #[test]
-fn a_filtered_network_is_refused_rather_than_widened() {
-    let plan = a_plan(Network::Filtered);
-    assert!(lower(&plan, &found(&plan), &FACTS).is_err());
+fn a_filtered_network_is_a_namespace_of_its_own_with_files_of_its_own_for_names() {
+    let mut plan = a_plan(Network::Filtered);
+    plan.complete(vec![(b"/etc/hosts".to_vec(), b"x".to_vec())], vec![]).unwrap();
+    let lowered = lower(&plan, &found(&plan), &FACTS).unwrap();
+    assert!(lowered.private_network && lowered.ops.iter().any(|op| matches!(op, Op::HttpDoor { .. })));
+    let at = |wanted: &Op| lowered.ops.iter().position(|op| op == wanted).unwrap();
+    let made = PathBuf::from("/run/agent-aws/etc/hosts");
+    let file = at(&Op::File { path: made.clone(), content: b"x".to_vec() });
+    assert!(file < at(&Op::Over { path: "/etc/hosts".into(), made }));
 }
 
 #[test]

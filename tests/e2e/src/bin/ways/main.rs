@@ -11,11 +11,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use agent_aws_e2e::ways::{WAYS, Way, sentence};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, connect, sendto, socket,
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, ipproto, recv, send, sendto, socket_with,
 };
-use std::os::fd::{AsRawFd, OwnedFd};
 
+/// MSG_FASTOPEN.
+const FASTOPEN: u32 = 0x2000_0000;
 const PATIENCE: Duration = Duration::from_millis(400);
 
 fn main() {
@@ -36,39 +39,34 @@ fn main() {
     }
 }
 
-fn attempt(way: &Way) -> nix::Result<String> {
+fn attempt(way: &Way) -> Result<String, Errno> {
     let to = SocketAddr::new(way.address.parse::<IpAddr>().expect("an address"), way.port);
-    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let (kind, protocol) = match way.how {
-        "tcp" | "fast-open" => (SockType::Stream, None),
-        "mptcp" => (SockType::Stream, Some(SockProtocol::Mptcp)),
-        "udp" | "udp-connect" => (SockType::Datagram, None),
-        "icmp" => (SockType::Datagram, Some(SockProtocol::Icmp)),
+        "tcp" | "fast-open" => (SocketType::STREAM, None),
+        "mptcp" => (SocketType::STREAM, Some(ipproto::MPTCP)),
+        "udp" | "udp-connect" => (SocketType::DGRAM, None),
+        "icmp" => (SocketType::DGRAM, Some(ipproto::ICMP)),
         how => panic!("{how}"),
     };
-    let socket = socket(family, kind, SockFlag::empty(), protocol)?;
-    sys::set_patience(&socket, PATIENCE);
-    let to = SockaddrStorage::from(to);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, protocol)?;
+    for direction in [Timeout::Recv, Timeout::Send] {
+        sockopt::set_socket_timeout(&socket, direction, Some(PATIENCE))?;
+    }
     // An echo request that asks for nothing but an answer.
     let message: &[u8] = if way.how == "icmp" { &[8, 0, 0, 0, 0, 0, 0, 1] } else { b"hello" };
     match way.how {
-        "tcp" | "mptcp" => connect(socket.as_raw_fd(), &to)?,
+        "tcp" | "mptcp" => connect(&socket, &to)?,
         "udp-connect" => {
-            connect(socket.as_raw_fd(), &to)?;
-            nix::sys::socket::send(socket.as_raw_fd(), message, MsgFlags::empty()).map(drop)?;
+            connect(&socket, &to)?;
+            send(&socket, message, SendFlags::empty()).map(drop)?;
         }
-        "fast-open" => {
-            sendto(socket.as_raw_fd(), message, &to, MsgFlags::from_bits_retain(libc::MSG_FASTOPEN)).map(drop)?
-        }
-        _ => sendto(socket.as_raw_fd(), message, &to, MsgFlags::empty()).map(drop)?,
+        "fast-open" => sendto(&socket, message, SendFlags::from_bits_retain(FASTOPEN), &to).map(drop)?,
+        _ => sendto(&socket, message, SendFlags::empty(), &to).map(drop)?,
     }
-    heard(&socket, way.how == "icmp")
-}
-
-fn heard(socket: &OwnedFd, any: bool) -> nix::Result<String> {
     let mut answer = [0u8; 64];
-    let read = nix::sys::socket::recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    let (read, _) = recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
     let said = answer.get(..read).unwrap_or_default();
-    let reached = any || said == sentence().as_bytes();
+    let reached = way.how == "icmp" || said == sentence().as_bytes();
     Ok(if reached { "reached".into() } else { format!("closed after {read} bytes") })
 }

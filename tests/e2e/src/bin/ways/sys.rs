@@ -2,16 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::net::SocketAddrV4;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Bounds every wait on a socket.
-pub(crate) fn set_patience(socket: &OwnedFd, limit: Duration) {
-    let time = nix::sys::time::TimeVal::new(0, limit.subsec_micros().into());
-    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimeout, &time).expect("a time limit");
-    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::SendTimeout, &time).expect("a time limit");
-}
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, getpeername, socket_with};
 
 /// Connects to `other` again and again while another thread flips the address in memory to `address` and back: whoever
 /// checks a copy of what the kernel then reads again lets some through. How often `address` answered.
@@ -35,18 +31,14 @@ pub(crate) fn race(count: u32, address: SocketAddrV4, other: SocketAddrV4) -> u3
             }
         });
         for _ in 0..count {
-            let socket = nix::sys::socket::socket(
-                nix::sys::socket::AddressFamily::Inet,
-                nix::sys::socket::SockType::Stream,
-                nix::sys::socket::SockFlag::empty(),
-                None,
-            );
-            let socket = socket.expect("a socket");
-            set_patience(&socket, Duration::from_millis(200));
+            let socket =
+                socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a socket");
+            sockopt::set_socket_timeout(&socket, Timeout::Send, Some(Duration::from_millis(200)))
+                .expect("a time limit");
             // SAFETY: the structure is alive; that another thread writes to it is the attack.
             let done = unsafe { libc::connect(socket.as_raw_fd(), pointer as *const libc::sockaddr, 16) };
-            let peer = nix::sys::socket::getpeername::<nix::sys::socket::SockaddrIn>(socket.as_raw_fd());
-            reached += u32::from(done == 0 && peer.is_ok_and(|peer| u32::from(peer.ip()).to_be() == wanted));
+            let peer = getpeername(&socket).ok().flatten().and_then(|peer| SocketAddrV4::try_from(peer).ok());
+            reached += u32::from(done == 0 && peer.is_some_and(|peer| bits(peer) == wanted));
         }
         stop.store(true, Ordering::Relaxed);
     });

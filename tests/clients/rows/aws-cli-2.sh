@@ -1,0 +1,5 @@
+#: expect
+111122223333
+#: run
+export AWS_CA_BUNDLE=$CA
+aws sts get-caller-identity --query Account --output text --region eu-west-1

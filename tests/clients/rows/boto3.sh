@@ -1,0 +1,10 @@
+#: expect
+111122223333
+sts.eu-west-1.amazonaws.com
+#: run
+export AWS_CA_BUNDLE=$CA
+"$DEPS/venv/bin/python" - <<'X'
+import boto3
+client = boto3.client("sts", region_name="eu-west-1")
+print(client.get_caller_identity()["Account"], client.meta.endpoint_url)
+X

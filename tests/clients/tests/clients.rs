@@ -1,0 +1,59 @@
+//! Every row of the table, in both modes; and names that are refused.
+#![allow(clippy::panic, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
+
+use std::process::ExitCode;
+
+use agent_aws_clients::{Place, Row, table, trial};
+use agent_aws_harness::{Case, Mode, Stage, case, suite};
+use agent_aws_workloads::absent;
+
+fn main() -> ExitCode {
+    let deps = Stage::find().ok().and_then(|stage| Some(stage.tools().parent()?.join("test-deps")));
+    let row = |row: Row| {
+        let case = Case::row(row.name, trial).private().limit(240);
+        match absent(row.needs(), deps.as_deref()) {
+            Some(why) => case.ignored(why.leak()),
+            None => case,
+        }
+    };
+    let own = [case!(a_name_that_is_refused_is_asked_of_nobody).private()];
+    suite(own.into_iter().chain(table().map(row)).collect::<Vec<_>>().leak())
+}
+
+/// Ways to have a name looked up, each with one of its own.
+const WAYS: [&str; 6] = [
+    "getent hosts NAME",
+    "curl -sS -m 20 http://NAME/hello",
+    "curl -sS -m 20 --noproxy '*' http://NAME/hello",
+    "python3 -c 'import socket; socket.getaddrinfo(\"NAME\", 443)'",
+    "curl -sS -m 20 -x socks5h://198.18.0.1:3128 http://NAME/hello",
+    "curl -sS -m 20 --noproxy '*' http://NAME./hello",
+];
+
+fn a_name_that_is_refused_is_asked_of_nobody(mode: Mode) {
+    let place = Place::new(mode, "allow-names = [\"*.example.net\", \"plain.example.org\"]\n");
+    let names = place.internet.names.get("www.example.net");
+    let there = |number: usize| format!("way{number}.example.org");
+    for number in 0..WAYS.len() {
+        place.internet.names.set(&there(number), &names);
+    }
+    for (number, way) in WAYS.iter().enumerate() {
+        // Outside it is there: it is the gateway that does not let the question through.
+        let name = there(number);
+        let before = place.internet.names.asked().len();
+        let way = way.replace("NAME", &name);
+        if !way.contains("socks5h") {
+            place.outside(&format!("unset http_proxy; {way}"));
+            assert!(place.internet.names.asked()[before..].contains(&name), "nobody asked for {name}");
+        }
+        let before = place.internet.names.asked().len();
+        let output = place.inside(&way);
+        assert!(!output.stdout.contains("www.example.net answers"), "{way}\n{output}");
+        let asked = place.internet.names.asked()[before..].to_vec();
+        assert!(asked.iter().all(|asked| !asked.contains("example.org")), "{way}: {asked:?}\n{output}");
+    }
+    // And one that is let through is asked for.
+    let before = place.internet.names.asked().len();
+    place.inside("getent hosts www.example.net").ends(0);
+    assert!(place.internet.names.asked()[before..].contains(&"www.example.net".to_owned()));
+}
