@@ -291,7 +291,15 @@ impl Talk {
     /// Opens the caller's paths, missing ones not, and hands over what the test makes of that.
     fn hand_over(&mut self, plan: &Plan) {
         let open = |source: &Source| (source.path.clone(), open_path(&source.path, source.keep_link));
-        let mut found: Vec<Found> = plan.sources.iter().filter(|s| s.opener == Opener::Caller).map(open).collect();
+        let asked: Vec<&Source> = plan.sources.iter().filter(|s| s.opener == Opener::Caller).collect();
+        let as_caller = || {
+            // Of this thread alone. Who is not root stays who it is.
+            nix::unistd::setfsgid(plan.caller.gid.into());
+            nix::unistd::setfsuid(plan.caller.uid.into());
+            asked.iter().copied().map(open).collect()
+        };
+        let mut found: Vec<Found> =
+            std::thread::scope(|scope| scope.spawn(as_caller).join()).expect("opening the caller's paths");
         if let Some(handing) = self.handing.take() {
             handing(&mut found);
         }
@@ -299,6 +307,9 @@ impl Talk {
             let states = some.iter().map(|(_, fd)| fd.is_some()).collect();
             let descriptors: Vec<_> = some.iter().filter_map(|(_, fd)| fd.as_ref().map(AsFd::as_fd)).collect();
             let _ = self.channel.send_with(&CliToHelper::Opened(states), &descriptors);
+        }
+        if found.len() < asked.len() {
+            self.say(&CliToHelper::Begin);
         }
     }
 
