@@ -109,7 +109,7 @@ mod tests {
         append(&path, "a1", &blocked).unwrap();
         append(&path, "a1", &blocked).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
-        fs::write(&path, vec![b'x'; (LARGE + 1) as usize]).unwrap();
+        fs::write(&path, vec![b'x'; usize::try_from(LARGE + 1).unwrap()]).unwrap();
         append(&path, "a1", &blocked).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
         fs::remove_dir_all(directory).unwrap();

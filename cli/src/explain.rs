@@ -125,33 +125,15 @@ fn from(plan: &Plan, intent: &Intent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_aws_plan::{Caller, Grant, Wish, plan};
-    use agent_aws_policy::{Home, Limits, Network};
+    use agent_aws_plan::{Grant, Wish, fixture, plan};
+    use agent_aws_policy::Limits;
     use std::os::unix::ffi::OsStringExt;
 
     #[test]
     fn the_plan_of_a_plain_session_reads_so() {
-        let caller =
-            Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() };
-        let grant = Grant {
-            session: "0011223344556677".into(),
-            identity: "incident".into(),
-            facts: vec![("role".into(), "arn:aws:iam::111122223333:role/agent-incident".into())],
-            aliases: vec!["prod-readonly".into()],
-            access: "read".into(),
-            region: Some("eu-west-1".into()),
-            sandbox: "standard".into(),
-            network: Network::None,
-            home: Home::Agent,
-            share_homes: false,
-            nesting: false,
-            debug: false,
-            limits: Limits { memory: Some(4 << 30), ..Limits::default() },
-            may_lift: vec![],
-            hide: vec![],
-            waived: vec![],
-            rw_paths: vec!["/home/jo".into(), "/srv/work".into()],
-        };
+        let facts = vec![("role".into(), "arn:aws:iam::111122223333:role/agent-incident".into())];
+        let limits = Limits { memory: Some(4 << 30), ..Limits::default() };
+        let grant = Grant { facts, limits, ..fixture::grant() };
         let wish = Wish {
             project: "/srv/work/p".into(),
             ro: vec![
@@ -161,7 +143,7 @@ mod tests {
             command: vec![b"claude".to_vec(), b"-p".to_vec(), b"a\nb\x1b[31m".to_vec()],
             ..Wish::default()
         };
-        let mut plan = plan(caller, grant, &wish).unwrap();
+        let mut plan = plan(fixture::caller(), grant, &wish).unwrap();
         let given = [("TERM", "xterm"), ("PATH", ".:/usr/bin")];
         let given = given.map(|(name, value)| EnvVar { name: name.into(), value: value.into() });
         let ready = Prepared {

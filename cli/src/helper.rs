@@ -1,26 +1,30 @@
 //! The helper: where it is, how it is started, and the conversation with it.
 
-use std::ffi::OsString;
-use std::io;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::ChildStdout;
 use std::time::Duration;
 
 use agent_aws_plan::Plan;
 use agent_aws_protocol::{
     Ask, Channel, ChannelError, CliToHelper, EnvVar, FrameError, HelperToCli, Prepared, Request, encode,
 };
-use nix::sys::signal::SigSet;
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
 
 use crate::failure::Failure;
-use crate::sys;
 
 const NAME: &str = "agent-aws-helper";
+/// Number of the helper's end of the channel.
+const CHANNEL: i32 = 3;
 /// How long one frame may take, once it has begun.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the helper may take to clean up after its last message, in seconds.
@@ -43,23 +47,24 @@ pub(crate) fn path() -> Result<PathBuf, Failure> {
 #[derive(Debug)]
 pub(crate) struct Helper {
     pub(crate) channel: Channel,
-    pub(crate) child: Child,
+    /// What it was given as standard output, if that is ours to read.
+    pub(crate) output: Option<ChildStdout>,
+    child: Pid,
 }
 
 impl Helper {
     /// Starts the helper with the command as its own arguments. It gets a process group of its own: keys and stops of
     /// the terminal are for the agent, and the session must go on being looked after while its job is stopped.
-    pub(crate) fn start(command: &[OsString], stdout: Stdio, mask: SigSet) -> Result<Self, Failure> {
+    ///
+    /// posix_spawn(3) shares our memory with it until it executes: a copy of our page tables, and then of every page that
+    /// we write to, would take longer than all else that is done here.
+    pub(crate) fn start(command: &[OsString], stdout: Output, mask: SigSet) -> Result<Self, Failure> {
         let path = path()?;
-        let (ours, theirs) = Channel::pair().map_err(|e| Failure::Os("cannot make a socket pair", e))?;
-        let mut helper = Command::new(&path);
-        helper.arg0(NAME).process_group(0).stdout(stdout);
-        if !command.is_empty() {
-            helper.arg("--").args(command);
-        }
-        sys::hand_channel(&mut helper, theirs, mask);
-        let child = helper.spawn().map_err(|e| Failure::HelperStart(path, e))?;
-        Ok(Self { channel: Channel::new(ours, PATIENCE), child })
+        let (output, stdout) = stdout.open().map_err(|e| Failure::Os("cannot make a pipe", e.into()))?;
+        let (ours, theirs) = Channel::pair().map_err(|e| Failure::Os("cannot make a socket pair", e.into()))?;
+        let child = spawn(&path, command, &theirs, stdout.as_ref(), mask);
+        let child = child.map_err(|e| Failure::HelperStart(path, e.into()))?;
+        Ok(Self { channel: Channel::new(ours, PATIENCE), output, child })
     }
 
     /// Asks. There is one request in a conversation.
@@ -91,11 +96,15 @@ impl Helper {
     /// Why the helper is silent.
     pub(crate) fn gone(&mut self) -> Failure {
         self.wait();
-        let status = self.child.try_wait().ok().flatten();
-        Failure::HelperGone(status.map(|s| match (s.signal(), s.code()) {
+        Failure::HelperGone(self.reap().map(|s| match (s.terminating_signal(), s.exit_status()) {
             (Some(signal), _) => format!("killed by signal {signal}"),
             (None, code) => format!("exit status {}", code.unwrap_or(-1)),
         }))
+    }
+
+    /// How it ended, if it did and nobody has asked before.
+    fn reap(&self) -> Option<WaitStatus> {
+        waitpid(Some(self.child), WaitOptions::NOHANG).ok().flatten().map(|(_, status)| status)
     }
 
     /// Waits until the helper has put everything away and is gone itself.
@@ -116,18 +125,75 @@ impl Helper {
     }
 
     /// Leaves the conversation, so that the helper ends what it may still be doing, and waits for its end.
-    pub(crate) fn close_and_wait(mut self) {
-        let pidfd = self.pidfd();
-        drop(self.channel);
+    pub(crate) fn close_and_wait(self) {
+        let Self { channel, child, .. } = self;
+        let pidfd = pidfd_open(child, PidfdFlags::empty()).ok();
+        drop(channel);
         wait_for(pidfd);
         // Reaped by us: pid 1 of a container often reaps nobody.
-        let _ = self.child.try_wait();
+        let _ = waitpid(Some(child), WaitOptions::NOHANG);
     }
 
     /// A descriptor that becomes readable when the helper is dead.
     pub(crate) fn pidfd(&self) -> Option<OwnedFd> {
-        pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).ok()
+        pidfd_open(self.child, PidfdFlags::empty()).ok()
     }
+}
+
+/// Where the helper's standard output, which is the agent's, goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Where ours goes.
+    Ours,
+    /// To us.
+    Kept,
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Output {
+    /// What is ours to read, and what is the helper's.
+    fn open(self) -> Result<(Option<ChildStdout>, Option<OwnedFd>), rustix::io::Errno> {
+        match self {
+            Self::Ours => Ok((None, None)),
+            Self::Kept => pipe_with(PipeFlags::CLOEXEC).map(|(ours, theirs)| (Some(ours.into()), Some(theirs))),
+            Self::Nowhere => {
+                openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map(|null| (None, Some(null)))
+            }
+        }
+    }
+}
+
+/// In a process group of its own, with the channel as descriptor 3 and no signal ignored.
+fn spawn(
+    path: &Path,
+    command: &[OsString],
+    channel: &OwnedFd,
+    stdout: Option<&OwnedFd>,
+    mask: SigSet,
+) -> Result<Pid, Errno> {
+    let text = |bytes: &OsStr| CString::new(bytes.as_bytes()).map_err(|_| Errno::EINVAL);
+    let separator = (!command.is_empty()).then_some(OsStr::new("--"));
+    let words = [OsStr::new(NAME)].into_iter().chain(separator).chain(command.iter().map(OsString::as_os_str));
+    let words: Vec<CString> = words.map(text).collect::<Result<_, _>>()?;
+    let variable =
+        |(name, value): (OsString, OsString)| text(&[name.as_os_str(), value.as_os_str()].join(OsStr::new("=")));
+    let environment: Vec<CString> = std::env::vars_os().map(variable).collect::<Result<_, _>>()?;
+    let mut actions = PosixSpawnFileActions::init()?;
+    stdout.map(|fd| actions.add_dup2(fd.as_raw_fd(), 1)).transpose()?;
+    // Last: what has this number now may be the one above. The same number twice means: kept open (POSIX.1-2024).
+    actions.add_dup2(channel.as_raw_fd(), CHANNEL)?;
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_pgroup(nix::unistd::Pid::from_raw(0))?;
+    attributes.set_sigmask(&mask)?;
+    // Rust ignores it, and what is ignored stays ignored.
+    attributes.set_sigdefault(&SigSet::from_iter([Signal::SIGPIPE]))?;
+    let sets = PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
+        | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+        | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF;
+    attributes.set_flags(sets)?;
+    let child = posix_spawn(path, &actions, &attributes, &words, &environment)?;
+    Pid::from_raw(child.as_raw()).ok_or(Errno::ECHILD)
 }
 
 fn wait_for(pidfd: Option<OwnedFd>) {
@@ -166,7 +232,7 @@ pub(crate) fn plan(request: Request, command: &[OsString]) -> Result<Plan, Failu
 
 fn converse(command: &[OsString], talk: impl FnOnce(&mut Helper) -> Result<(), Failure>) -> Result<(), Failure> {
     let mask = SigSet::thread_get_mask().map_err(|e| Failure::Os("cannot read the signal mask", e.into()))?;
-    let mut helper = Helper::start(command, Stdio::null(), mask)?;
+    let mut helper = Helper::start(command, Output::Nowhere, mask)?;
     let answer = talk(&mut helper);
     helper.close_and_wait();
     answer
@@ -200,5 +266,5 @@ pub(crate) fn may_be_own(ask: &Ask) -> bool {
 pub(crate) fn unexpected(message: &HelperToCli) -> Failure {
     let name = format!("{message:?}");
     let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
-    Failure::Conversation(ChannelError::Os(io::Error::other(format!("{name} was not expected"))))
+    Failure::Other(format!("the conversation with the helper broke: {name} was not expected"), None)
 }

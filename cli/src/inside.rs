@@ -146,8 +146,7 @@ fn absolute_entries(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_aws_plan::{Caller, Grant, Wish};
-    use agent_aws_policy::Limits;
+    use agent_aws_plan::{Grant, Wish, fixture};
 
     #[test]
     fn relative_entries_of_path_are_dropped() {
@@ -156,29 +155,10 @@ mod tests {
     }
 
     fn a_plan(network: Network) -> Plan {
-        let caller =
-            Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() };
-        let grant = Grant {
-            session: "00".into(),
-            identity: "own:dev".into(),
-            facts: vec![],
-            aliases: vec!["prod-readonly".into()],
-            access: "read".into(),
-            region: Some("eu-west-1".into()),
-            sandbox: "standard".into(),
-            network,
-            home: Home::Agent,
-            share_homes: false,
-            nesting: false,
-            debug: false,
-            limits: Limits::default(),
-            may_lift: vec![],
-            hide: vec!["/srv/work/p/secret".into()],
-            waived: vec![],
-            rw_paths: vec!["/srv/work".into()],
-        };
+        let hide = vec!["/srv/work/p/secret".into()];
+        let grant = Grant { identity: "own:dev".into(), network, hide, ..fixture::grant() };
         let wish = Wish { project: "/srv/work/p".into(), command: vec![b"true".to_vec()], ..Wish::default() };
-        agent_aws_plan::plan(caller, grant, &wish).unwrap()
+        agent_aws_plan::plan(fixture::caller(), grant, &wish).unwrap()
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(crate) fn files(network: Network) -> Vec<(PathBuf, Vec<u8>)> {
 fn real(path: &str) -> Option<PathBuf> {
     let real = std::fs::canonicalize(path).ok()?;
     let ours = real.starts_with("/run/agent-aws");
-    (real.is_file() && !ours && (real.starts_with("/run") || real.starts_with("/etc"))).then_some(real)
+    // What is a link to elsewhere in /etc or beyond stays the host's: none of the usual systems does that.
+    (real.is_file() && !ours && (real.starts_with("/run") || real == Path::new(path))).then_some(real)
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {

@@ -1,19 +1,19 @@
 //! One run as the CLI sees it: signals in, messages in, nothing decided but who has the terminal.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use agent_aws_plan::Plan;
 use agent_aws_protocol::{ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, Request, Started};
+use agent_aws_protocol::{FailureCode, Refusal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::blocked::{self, Blocked};
 use crate::explain::explain;
 use crate::failure::Failure;
-use crate::helper::{Helper, read_plan, unexpected};
+use crate::helper::{Helper, Output, read_plan, unexpected};
 use crate::inside;
 use crate::prepare::{self, Known, Prepared};
 use crate::preset::{self, Chosen};
@@ -47,7 +47,7 @@ pub(crate) fn run(
     ask: impl FnOnce() -> Result<Asked, Failure>,
 ) -> Result<Outcome, Failure> {
     let signals = Signals::block().map_err(|e| Failure::Os("cannot set up signals", e))?;
-    let stdout = if keep_output { Stdio::piped() } else { Stdio::inherit() };
+    let stdout = if keep_output { Output::Kept } else { Output::Ours };
     let helper = Helper::start(command, stdout, signals.at_start())?;
     let asked = match ask() {
         Ok(asked) => asked,
@@ -57,6 +57,7 @@ pub(crate) fn run(
         }
     };
     let mut session = Session {
+        command: command.first().cloned().unwrap_or_default(),
         dead: helper.pidfd(),
         helper,
         signals,
@@ -86,23 +87,13 @@ pub(crate) fn run(
     for notice in &session.notices {
         say::line(notice);
     }
-    let output = session.helper.child.stdout.take();
-    session.helper.close_and_wait();
-    if let Some(prepared) = session.prepared {
-        prepared.release();
-    }
-    if let Some(watch) = session.watch.filter(|_| session.begun) {
-        // Everything that could write is gone by now: the helper's end is the end of the sandbox.
-        watch.end();
-    }
-    if let Some(signal) = key {
-        session.signals.tell_group(signal);
-    }
-    Ok(Outcome { exit: end?, started: session.started, output })
+    session.end(end, key)
 }
 
 #[derive(Debug)]
 struct Session {
+    /// First word of the command, for messages.
+    command: OsString,
     helper: Helper,
     dead: Option<OwnedFd>,
     signals: Signals,
@@ -144,6 +135,26 @@ struct Ready {
 }
 
 impl Session {
+    /// Puts everything away.
+    fn end(mut self, end: Result<Exit, Failure>, key: Option<i32>) -> Result<Outcome, Failure> {
+        let output = self.helper.output.take();
+        let mut watch = self.watch.filter(|_| self.begun);
+        if end.is_ok() {
+            // Everything that could write is gone by now: the helper says the end when nothing is left.
+            watch.take().map(Watch::end);
+        }
+        self.helper.close_and_wait();
+        if let Some(prepared) = self.prepared {
+            prepared.release();
+        }
+        // Without a word of the helper's, its own end is the end of the sandbox.
+        watch.map(Watch::end);
+        if let Some(signal) = key {
+            self.signals.tell_group(signal);
+        }
+        Ok(Outcome { exit: end?, started: self.started, output })
+    }
+
     /// Until the last message.
     fn follow(&mut self) -> Result<Exit, Failure> {
         loop {
@@ -229,6 +240,7 @@ impl Session {
             HelperToCli::Plan(piece) => self.plan.extend(piece),
             HelperToCli::Prepare { door } => self.on_prepare(door)?,
             HelperToCli::Refused(refusal) => return Err(Failure::Refused(refusal)),
+            HelperToCli::NotExecuted { errno, directory } => return Err(not_executed(&self.command, errno, directory)),
             HelperToCli::Text(text) => say::out(&say::escaped_block(&text))?,
             HelperToCli::Notice(text) => self.on_notice(text),
             HelperToCli::Blocked { name, port, why, count } => {
@@ -383,6 +395,28 @@ fn role_name(arn: &str) -> Option<&str> {
     match resource.strip_prefix("assumed-role/") {
         Some(session) => session.split('/').next(),
         None => resource.strip_prefix("role/")?.rsplit('/').next(),
+    }
+}
+
+/// Why the agent could not be started.
+fn not_executed(command: &OsStr, errno: i32, directory: bool) -> Failure {
+    let error = std::io::Error::from_raw_os_error(errno);
+    let refused = |code, text, advice: Option<&str>| {
+        Failure::Refused(Refusal { code, text, advice: advice.map(Into::into), audit: None })
+    };
+    if directory {
+        let text = format!("the working directory cannot be entered: {error}");
+        return refused(FailureCode::BadRequest, text, None);
+    }
+    let command = command.display().to_string().escape_debug().to_string();
+    match errno {
+        libc::ENOENT | libc::ENOTDIR => {
+            let advice =
+                "it must lie in a system directory, the project, or the agent's home (`agent-aws run --explain`)";
+            let text = format!("`{command}` is not there inside the sandbox");
+            refused(FailureCode::CommandNotFound, text, Some(advice))
+        }
+        _ => refused(FailureCode::CommandNotExecutable, format!("`{command}` cannot be executed: {error}"), None),
     }
 }
 

@@ -2,36 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use agent_aws_protocol::Exit;
 use nix::sys::signal::SigSet;
-
-/// Number of the helper's end of the channel.
-const CHANNEL: i32 = 3;
-
-/// Lets `command` have `channel` as descriptor 3 and start with the signal mask `mask`.
-///
-/// Descriptor 3 is always taken in this process by then (the channel's other end or something inherited), so nothing
-/// that the standard library needs between fork and exec can sit there.
-pub(crate) fn hand_channel(command: &mut Command, channel: OwnedFd, mask: SigSet) {
-    let prepare = move || {
-        mask.thread_set_mask()?;
-        if channel.as_raw_fd() == CHANNEL {
-            return Ok(rustix::io::fcntl_setfd(&channel, rustix::io::FdFlags::empty())?);
-        }
-        // SAFETY: dup2 takes two numbers and touches no memory; the first is open, and whatever the second one is in
-        // the forked child belongs to nobody there.
-        match unsafe { libc::dup2(channel.as_raw_fd(), CHANNEL) } {
-            CHANNEL => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: the closure makes only async-signal-safe calls (pthread_sigmask, fcntl, dup2) and allocates nothing.
-    unsafe { command.pre_exec(prepare) };
-}
 
 /// Whether `signal` was ignored when we were started (as under nohup): it must stay ignored.
 pub(crate) fn is_ignored(signal: i32) -> bool {

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_aws_plan::{Caller, Grant, Wish};
+use agent_aws_plan::{Caller, Grant, Wish, fixture};
 use agent_aws_protocol::{
     Channel, CliToHelper, Exit, FailureCode, HelperToCli, IdentityOffer, Refusal, Request, SessionRow, Started,
 };
@@ -103,26 +103,10 @@ fn run(channel: Channel, command: Vec<OsString>) {
 fn prepared(channel: &Channel, request: &agent_aws_protocol::RunRequest) -> agent_aws_protocol::Prepared {
     let path = |bytes: &[u8]| std::path::PathBuf::from(OsString::from_vec(bytes.to_vec()));
     let home = std::env::var_os("HOME").map(Into::into).unwrap_or_else(|| std::path::PathBuf::from("/nonexistent"));
-    let caller = Caller { uid: 1, gid: 1, login: "jo".into(), home, shell: "/bin/sh".into() };
-    let grant = Grant {
-        session: "0123456789abcdef".into(),
-        identity: "incident".into(),
-        facts: vec![],
-        aliases: vec![],
-        access: "read".into(),
-        region: None,
-        sandbox: "standard".into(),
-        network: agent_aws_policy::Network::Shared,
-        home: agent_aws_policy::Home::Agent,
-        share_homes: false,
-        nesting: false,
-        debug: false,
-        limits: agent_aws_policy::Limits::default(),
-        may_lift: vec![],
-        hide: vec![],
-        waived: vec![],
-        rw_paths: vec!["/".into()],
-    };
+    let caller = Caller { uid: 1, gid: 1, home, ..fixture::caller() };
+    let network = agent_aws_policy::Network::Shared;
+    let (session, rw_paths) = ("0123456789abcdef".into(), vec!["/".into()]);
+    let grant = Grant { session, network, aliases: vec![], region: None, rw_paths, ..fixture::grant() };
     // The build directory may lie in a repository, which then contains the home of the test.
     let project = path(&request.project);
     let project = if caller.home.starts_with(&project) { std::path::PathBuf::new() } else { project };

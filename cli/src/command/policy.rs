@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use agent_aws_policy::{Diagnostic, MAX_FILE_BYTES, Policy, SourceFile};
+use agent_aws_policy::{Diagnostic, Identity, MAX_FILE_BYTES, Policy, SourceFile};
 use agent_aws_protocol::{Ask, Exit, HelperToCli, PolicyQuestion, Request};
+use agent_aws_session_policy::{Access, Narrowing, compile};
 use nix::unistd::Uid;
 use serde_json::json;
 
@@ -52,7 +53,10 @@ fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
         read_files.push((path.display().to_string(), read(path)?));
     }
     let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
-    let wrong = Policy::parse(&files).err().unwrap_or_default();
+    let wrong = match Policy::parse(&files) {
+        Ok(policy) => too_long(&policy),
+        Err(wrong) => wrong,
+    };
     if as_json {
         let list: Vec<_> = wrong.iter().map(diagnostic_json).collect();
         say::json(&json!({ "valid": wrong.is_empty(), "diagnostics": list }))?;
@@ -64,6 +68,23 @@ fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
         say::error_block(&lines);
     }
     Ok(Exit::Code(i32::from(!wrong.is_empty())))
+}
+
+/// Identities whose session policy STS would not take: compiled as the broker compiles it.
+fn too_long(policy: &Policy) -> Vec<Diagnostic> {
+    let wrong = |identity: &Identity| {
+        let narrowing = Narrowing {
+            access: Access::from_word(identity.access.as_str())?,
+            deny_actions: identity.deny_actions.clone(),
+            may_assume: identity.may_assume.clone(),
+            partition: identity.role.split(':').nth(1)?.to_owned(),
+        };
+        let error = compile(&narrowing).err()?;
+        let position = &identity.position;
+        let message = format!("[identity.{}]: {error}", identity.name);
+        Some(Diagnostic { file: position.file.clone(), line: position.line, column: 1, message, hint: None })
+    };
+    policy.identities.iter().filter_map(wrong).collect()
 }
 
 fn diagnostic_json(one: &Diagnostic) -> serde_json::Value {
@@ -116,4 +137,25 @@ fn explain(identity: Ask, sandbox: Option<String>) -> Result<(), Failure> {
         HelperToCli::Text(text) => say::out(&say::escaped_block(&text)),
         other => Err(unexpected(&other)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_policy_that_sts_would_not_take_is_an_error_of_the_check() {
+        let of = |count: usize| {
+            let actions: Vec<String> = (0..count).map(|n| format!("service:Action{n}")).collect();
+            let text = format!(
+                "[source.s]\nprofile-file = \"/s\"\nregion = \"eu-west-1\"\n[identity.i]\nsource = \"s\"\n\
+                 role = \"arn:aws:iam::111122223333:role/r\"\ndeny-actions = {actions:?}\n"
+            );
+            too_long(&Policy::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }]).unwrap())
+        };
+        assert_eq!(of(10), []);
+        let wrong = of(120);
+        assert_eq!((wrong.len(), wrong[0].line), (1, 4));
+        assert!(wrong[0].message.contains("[identity.i]: the session policy has"), "{}", wrong[0]);
+    }
 }

@@ -59,7 +59,7 @@ impl Minter {
 
     /// The duration that is asked for.
     pub(crate) fn duration(&self) -> Duration {
-        Duration::from_secs(self.minting.lifetime.duration.into())
+        Duration::from_secs(self.minting.duration.into())
     }
 
     /// One session, by at most three calls of STS.
@@ -76,7 +76,7 @@ impl Minter {
 
     async fn assume(&self, sts: &Sts, role: &str, source: &Credentials, started: Now) -> Result<Minted, Cause> {
         let mut notes = self.narrowing.notes.clone();
-        let mut duration = self.minting.lifetime.duration;
+        let mut duration = self.minting.duration;
         if source.session_token().is_some() && duration > CHAINED {
             duration = CHAINED;
             notes.push("the source is itself a session: STS limits what it assumes to one hour".into());
@@ -103,7 +103,7 @@ impl Minter {
             Some(expires) => expires,
             None => {
                 notes.push(format!("{what} does not say when its session ends: it is read again in time"));
-                started.wall.as_secs() + u64::from(self.minting.lifetime.duration)
+                started.wall.as_secs() + u64::from(self.minting.duration)
             }
         };
         let issued = Issued { credentials, expires, account: caller.account, arn: caller.arn };
@@ -115,7 +115,7 @@ impl Minter {
         self.refuse_narrowing()?;
         let caller = sts.caller_identity().await?;
         refuse_root(&caller.arn)?;
-        let duration = self.minting.lifetime.duration;
+        let duration = self.minting.duration;
         let issued = sts.session_token(duration, caller).await?;
         let notes = vec![
             "long-lived keys were exchanged for a session of the same user: it cannot be narrowed or attributed".into(),

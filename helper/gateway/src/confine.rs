@@ -24,7 +24,7 @@ pub fn confine() -> Result<(), String> {
     verify()?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     for (resource, name) in [(Resource::Nproc, "processes"), (Resource::Fsize, "size of files")] {
-        rustix::process::setrlimit(resource, none.clone()).map_err(|e| format!("cannot limit the {name}: {e}"))?;
+        rustix::process::setrlimit(resource, none).map_err(|e| format!("cannot limit the {name}: {e}"))?;
     }
     seccomp::install()
 }
@@ -63,7 +63,7 @@ fn root_is_empty() -> Result<bool, String> {
 fn leave_files() -> Result<(), String> {
     let step = |what: &'static str| move |e: rustix::io::Errno| format!("{what}: {e}");
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    // The files of an undumpable process are root's. The callers's own programs, which alone could trace us now, gain
+    // The files of an undumpable process are root's. The caller's own programs, which alone could trace us now, gain
     // nothing: nothing of the agent was read yet.
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(step("dumpable"))?;
     let new = nix::sched::CloneFlags::CLONE_NEWUSER | nix::sched::CloneFlags::CLONE_NEWNS;

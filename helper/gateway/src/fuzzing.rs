@@ -55,7 +55,7 @@ pub fn word(text: &str) {
 pub fn http(bytes: &[u8]) {
     let handle = async |request: hyper::Request<hyper::body::Incoming>| match proxy::http::target(&request) {
         Ok(_) => hyper::Response::new(Either::Right(Full::default())),
-        Err(response) => response,
+        Err(response) => *response,
     };
     run(talk(bytes, async |stream| proxy::http::connection(stream, handle).await));
 }

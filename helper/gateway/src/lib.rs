@@ -56,6 +56,7 @@ pub fn session(channel: Channel) -> Result<(), String> {
     let gateway = Rc::new(Gateway::new(&rules, &resolv_conf, &hosts, blocked(&channel))?);
     let published = publish::bind(&rules.publish)?;
     let pipes = Pipes::receive(&plumber, &rules)?;
+    let every_port = pipes.every_port;
     confine()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -63,7 +64,7 @@ pub fn session(channel: Channel) -> Result<(), String> {
         .map_err(|e| format!("cannot start the gateway: {e}"))?;
     LocalSet::new().block_on(&runtime, async {
         let links = open(&gateway, pipes, plumber, published).map_err(|e| format!("cannot serve: {e}"))?;
-        channel.send(&GatewayToHelper::Ready).map_err(|e| format!("the supervisor: {e}"))?;
+        channel.send(&GatewayToHelper::Ready { every_port }).map_err(|e| format!("the supervisor: {e}"))?;
         let ended = until_gone(&channel).await;
         drop(links);
         ended

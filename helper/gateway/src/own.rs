@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, socket_with};
 
 /// Answers of the kernel, without a file: a socket can be bound to an own address only.
@@ -28,7 +29,8 @@ impl Own {
         let v4 = Ipv4Addr::new(192, 0, 2, 1).into();
         let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into();
         let listed: HashSet<IpAddr> = addresses.filter_map(address).collect();
-        let (any_binds_v4, any_binds_v6) = (binds(v4) && !listed.contains(&v4), binds(v6) && !listed.contains(&v6));
+        let (any_binds_v4, any_binds_v6) =
+            (bound(v4).is_ok() && !listed.contains(&v4), bound(v6).is_ok() && !listed.contains(&v6));
         Ok(Self { listed, any_binds_v4, any_binds_v6 })
     }
 
@@ -44,8 +46,13 @@ fn datagram(address: IpAddr) -> rustix::io::Result<rustix::fd::OwnedFd> {
     socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
 }
 
+fn bound(address: IpAddr) -> rustix::io::Result<()> {
+    datagram(address).and_then(|socket| bind(&socket, &SocketAddr::new(address, 0)))
+}
+
+/// Without an answer, as when there is no descriptor left, the address is taken for an own one.
 fn binds(address: IpAddr) -> bool {
-    datagram(address).and_then(|socket| bind(&socket, &SocketAddr::new(address, 0))).is_ok()
+    !matches!(bound(address), Err(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
 /// What the kernel would send from to an own address is that address. No packet is sent.

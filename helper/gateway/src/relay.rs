@@ -144,5 +144,4 @@ pub(crate) fn reset(stream: TcpStream) {
 }
 
 #[cfg(test)]
-#[path = "relay_tests.rs"]
 mod tests;

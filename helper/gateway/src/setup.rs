@@ -60,6 +60,8 @@ pub(crate) struct Pipes {
     pub(crate) local: Vec<(u16, OwnedFd)>,
     /// Held open: with the last of them the ports are no longer caught.
     pub(crate) links: Vec<OwnedFd>,
+    /// Whether every port is caught.
+    pub(crate) every_port: bool,
     /// Of the sandbox's network namespace; none on a kernel that does not tell.
     pub(crate) cookie: Option<u64>,
 }
@@ -76,7 +78,10 @@ impl Pipes {
                         pipes.add(kind, descriptor, rules)?;
                     }
                 }
-                PlumberToGateway::Done { .. } if received.descriptors.is_empty() => break,
+                PlumberToGateway::Done { every_port } if received.descriptors.is_empty() => {
+                    pipes.every_port = every_port;
+                    break;
+                }
                 _ => return Err("the plumber said a thing that does not come here".into()),
             }
         }

@@ -3,93 +3,78 @@
 //! Executed by descriptor after privilege was dropped, with an empty environment, and not dumpable (its file is 0711).
 //! It forks the agent into a process group of its own, reaps what is orphaned, passes signals on, and says how the
 //! agent ended. When it exits, the kernel ends everything else in the pid namespace.
+//!
+//! What ships has no C library: the start of one asks the processor some fifty questions, each of which traps in a
+//! virtual machine, and takes longer than all that is done here. Tests and debug builds are ordinary programs.
+#![cfg_attr(all(panic = "abort", not(test)), no_std, no_main)]
+
+extern crate alloc;
 
 mod agent;
 mod command;
 mod sys;
 
-use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
-use std::process::ExitCode;
-use std::time::Duration;
+use core::time::Duration;
 
 use agent_aws_protocol::{Channel, ChannelError, Exit, HelperToInit, InitToHelper};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use agent::Agent;
+use sys::Arguments;
 
 /// How long a message that has begun may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Exit status of an init that failed.
+const FAILED: i32 = 125;
 
-fn main() -> ExitCode {
+/// From the first instruction of ours to the exit status.
+fn start(arguments: &Arguments) -> i32 {
     let Some(channel) = sys::inherited_channel() else {
-        return ExitCode::from(125);
+        return FAILED;
     };
     let channel = Channel::new(channel, PATIENCE);
     // `/proc/1/environ` and `/proc/1/mem` must be closed to the agent, which has the same uid.
-    if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).is_err() {
-        return ExitCode::from(125);
+    if set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() {
+        return FAILED;
     }
-    let command: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match run(&channel, command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(125),
+    match run(&channel, arguments) {
+        Ok(()) => 0,
+        Err(_) => FAILED,
     }
 }
 
 /// The whole life of a session's pid 1.
-fn run(channel: &Channel, command: Vec<OsString>) -> Result<(), ChannelError> {
-    let children = watch_children().map_err(|e| ChannelError::Os(e.into()))?;
+fn run(channel: &Channel, arguments: &Arguments) -> Result<(), ChannelError> {
+    // Every signal is blocked, so pid 1 does nothing by surprise.
+    sys::block_signals(true).map_err(ChannelError::Os)?;
+    let children = sys::watch_children().map_err(ChannelError::Os)?;
     let launch = channel.receive::<HelperToInit>(None)?;
     let HelperToInit::Launch { environment, directory, door } = launch.message else {
         return Ok(());
     };
-    let capability = launch.descriptors.into_iter().next();
-    let directory = OsString::from_vec(directory);
-    if let Err(errno) = nix::unistd::chdir(directory.as_os_str()) {
-        return channel.send(&InitToHelper::CannotExecute { errno: errno as i32, directory: true });
+    let door = launch.descriptors.into_iter().next().map(|capability| (capability, door));
+    if let Err(errno) = rustix::process::chdir(directory) {
+        return channel.send(&InitToHelper::CannotExecute { errno: errno.raw_os_error(), directory: true });
     }
-    let command = match command::resolve(command, &environment) {
-        Ok(command) => command,
-        Err(errno) => {
-            return channel.send(&InitToHelper::CannotExecute { errno: errno as i32, directory: false });
-        }
-    };
-    let agent = match Agent::fork(channel, &command, door_at(capability, door)) {
-        Ok(agent) => agent,
-        Err(errno) => {
-            return channel.send(&InitToHelper::CannotExecute { errno: errno as i32, directory: false });
-        }
-    };
-    attend(channel, &children, agent)
-}
-
-fn door_at(capability: Option<OwnedFd>, number: i32) -> Option<(OwnedFd, i32)> {
-    capability.map(|fd| (fd, number))
-}
-
-/// SIGCHLD as a descriptor; every signal is blocked, so pid 1 does nothing by surprise.
-fn watch_children() -> Result<SignalFd, Errno> {
-    SigSet::all().thread_set_mask()?;
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGCHLD);
-    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+    let command = command::resolve(arguments.get(0).unwrap_or_default().to_bytes(), &environment);
+    match command.and_then(|command| Agent::fork(channel, &command, arguments, door)) {
+        Ok(agent) => attend(channel, &children, agent),
+        Err(errno) => channel.send(&InitToHelper::CannotExecute { errno: errno.raw_os_error(), directory: false }),
+    }
 }
 
 /// Until the agent ends or the supervisor is gone.
-fn attend(channel: &Channel, children: &SignalFd, mut agent: Agent) -> Result<(), ChannelError> {
+fn attend(channel: &Channel, children: &OwnedFd, mut agent: Agent) -> Result<(), ChannelError> {
     loop {
-        let mut fds =
-            [PollFd::new(channel.as_fd(), PollFlags::POLLIN), PollFd::new(children.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(ChannelError::Os(e.into())),
+        let mut fds = [PollFd::new(channel, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(ChannelError::Os(e)),
         }
-        let [said, died] = fds.map(|fd| fd.any().unwrap_or(true));
+        let [said, died] = fds.map(|fd| !fd.revents().is_empty());
         if said {
             // The channel is the lifeline too: only the supervisor holds its other end.
             match channel.receive::<HelperToInit>(Some(PATIENCE))?.message {
@@ -99,7 +84,9 @@ fn attend(channel: &Channel, children: &SignalFd, mut agent: Agent) -> Result<()
             }
         }
         if died {
-            while let Ok(Some(_)) = children.read_signal() {}
+            // One of these is as good as many.
+            let mut told = [0u8; sys::TOLD_OF_A_CHILD];
+            while rustix::io::read(children, &mut told).is_ok_and(|n| n > 0) {}
             if let Some(end) = agent.reap(channel)? {
                 return finish(channel, &agent, end);
             }
@@ -112,4 +99,9 @@ fn finish(channel: &Channel, agent: &Agent, end: Exit) -> Result<(), ChannelErro
         Some(errno) => channel.send(&InitToHelper::CannotExecute { errno, directory: false }),
         None => channel.send(&InitToHelper::Ended(end)),
     }
+}
+
+#[cfg(any(test, not(panic = "abort")))]
+fn main() {
+    sys::as_ordinary_program();
 }

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use agent_aws_policy::{Home, Limits, Network, Reach};
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{PlanError, REPOSITORY, never_writable, plain};
+use crate::bounds::{PlanError, REPOSITORY, never_writable, plain, shown};
 use crate::intent::{Access, Caller, Intent, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What, around};
 use crate::tables::{self, Row};
 
 /// Where the sandbox keeps what is ours.
 pub const OURS: &str = "/run/agent-aws";
 const MIB: u64 = 1024 * 1024;
+/// Files of the host's /etc that the sandbox may have others of: how names are looked up.
+const OF_ETC: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
 /// What policy gives, after narrowing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +91,8 @@ pub fn home_of(caller: &Caller, grant: &Grant, name: Option<&str>) -> Result<Pat
     let name = name.unwrap_or("default");
     let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(good) {
-        return Err(PlanError::HomeName(name.into()));
+        let what = format!("--home {}: 1 to 64 letters, digits, `.`, `_`, `-`", name.escape_debug());
+        return Err(PlanError(what));
     }
     let homes = caller.home.join(".local/share/agent-aws/homes").join(written(&grant.sandbox));
     let whose = if grant.share_homes { "@shared".into() } else { written(&grant.identity) };
@@ -130,15 +133,19 @@ impl Plan {
         let path = |bytes| PathBuf::from(OsString::from_vec(bytes));
         for (name, content) in files {
             let path = path(name);
-            plain(&"a file for the agent".into(), &path)?;
-            if !path.starts_with("/run") && !path.starts_with("/etc") {
-                return Err(PlanError::Never("a file for the agent".into(), path, "it is not in /run or /etc"));
+            plain("a file for the agent", &path)?;
+            if !path.starts_with("/run") && !OF_ETC.contains(&path.to_str().unwrap_or_default()) {
+                return Err(PlanError::never(
+                    "a file for the agent",
+                    &path,
+                    "it is not in /run, nor about names of hosts",
+                ));
             }
             let reason = "made for the agent, without a secret";
             self.intent(&path, What::File { content }, Access::Read, reason, Origin::Table("ours".into()));
         }
         for path in hide.into_iter().map(path) {
-            plain(&"to be hidden".into(), &path)?;
+            plain("to be hidden", &path)?;
             let masked = self.intents.iter().any(|i| i.access == Access::Hidden && path.starts_with(&i.path));
             let Ok(below) = path.strip_prefix(&self.caller.home) else { continue };
             if self.grant.home == Home::Agent || masked {
@@ -194,7 +201,7 @@ impl Plan {
         };
         let home = self.caller.home.clone();
         if let Some(why) = never_writable(&home).filter(|_| self.grant.home != Home::Agent) {
-            return Err(PlanError::Never("your home as the agent's".into(), home, why));
+            return Err(PlanError::never("your home as the agent's", &home, why));
         }
         let id = self.source(self.home.clone(), Opener::Caller, true, false);
         self.intent(&home, What::Bind(id), access, reason, Origin::Sandbox);
@@ -245,6 +252,7 @@ impl Plan {
     fn private(&mut self) {
         let memory = |size, mode| What::Memory { size, mode, owned: false };
         self.row("/dev", memory(MIB, 0o755), Access::Read, "private devices");
+        self.row("/dev/mqueue", What::Queues, Access::Write, "private message queues");
         self.row("/dev/pts", What::Terminals, Access::Write, "private pseudo terminals");
         self.row("/dev/shm", memory(2048 * MIB, 0o1777), Access::Write, "private shared memory");
         self.row("/proc", What::Processes, Access::Write, "the sandbox's own processes");
@@ -274,31 +282,33 @@ impl Plan {
     /// What the caller asked for, held against every bound that needs no look at the disk.
     fn wished(&mut self, wish: &Wish) -> Result<(), PlanError> {
         for row in &wish.lift {
-            let allowed = self.grant.may_lift.iter().any(|m| m == "*" || m == row);
-            if tables::PROJECT_TRUSTED.rows().all(|known| known.path != row) {
-                return Err(PlanError::Lift(row.clone(), "no protected row has this name (--explain lists them)"));
-            } else if !allowed {
-                return Err(PlanError::Lift(row.clone(), "policy does not let you (`may-lift` of the sandbox)"));
-            }
+            let why = if tables::PROJECT_TRUSTED.rows().all(|known| known.path != row) {
+                "no protected row has this name (--explain lists them)"
+            } else if !self.grant.may_lift.iter().any(|m| m == "*" || m == row) {
+                "policy does not let you (`may-lift` of the sandbox)"
+            } else {
+                continue;
+            };
+            return Err(PlanError(format!("--lift {}: {why}", row.escape_debug())));
         }
         if !wish.project.as_os_str().is_empty() {
-            self.check_writable(&"the project".into(), &wish.project)?;
+            self.check_writable("the project", &wish.project)?;
             self.project(&wish.project, "", Origin::Project, &wish.lift);
         }
         if !wish.repository.as_os_str().is_empty() {
-            self.check_writable(&REPOSITORY, &wish.repository)?;
+            self.check_writable(REPOSITORY, &wish.repository)?;
             self.project(&wish.repository, ".git", Origin::Repository, &wish.lift);
         }
         for path in &wish.rw {
-            self.check_writable(&"--rw".into(), path)?;
+            self.check_writable("--rw", path)?;
             self.once(path)?;
             self.project(path, "", Origin::Caller("--rw".into()), &wish.lift);
         }
         for (path, origin) in &wish.ro {
             let (what, optional) = match origin {
                 Origin::Tool(_) if self.grant.home != Home::Agent => continue,
-                Origin::Tool(what) => (what, true),
-                _ => (&"--ro".into(), false),
+                Origin::Tool(what) => (what.as_ref(), true),
+                _ => ("--ro", false),
             };
             let may = self.check_readable(what, path).and_then(|()| self.once(path));
             if optional && may.is_err() {
@@ -313,7 +323,7 @@ impl Plan {
 
     fn once(&self, path: &Path) -> Result<(), PlanError> {
         match self.intents.iter().any(|i| i.path == path) {
-            true => Err(PlanError::Twice(path.into())),
+            true => Err(PlanError(format!("`{}` is asked for twice", shown(path)))),
             false => Ok(()),
         }
     }
@@ -332,7 +342,7 @@ impl Plan {
             way.retain(|p| !p.as_os_str().is_empty());
             for ancestor in way.into_iter().rev() {
                 let path = tree.join(ancestor);
-                if !pinned.iter().any(|p| p.as_os_str() == path) {
+                if !pinned.iter().any(|p| p.as_os_str() == path.as_os_str()) {
                     self.pin(&path, table());
                     pinned.push(path);
                 }

@@ -114,6 +114,8 @@ pub enum What {
     Processes,
     /// Pseudo terminals of the sandbox's own.
     Terminals,
+    /// POSIX message queues of the sandbox's own IPC namespace.
+    Queues,
     /// A generated file.
     File {
         /// Its content. Never a secret.

@@ -6,6 +6,9 @@
 
 mod bounds;
 mod build;
+#[cfg(any(test, feature = "for-tests"))]
+#[path = "tests/fixture.rs"]
+pub mod fixture;
 mod intent;
 pub mod tables;
 

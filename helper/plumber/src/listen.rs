@@ -86,7 +86,8 @@ fn socket(v6: bool, kind: SocketType, at: SocketAddr) -> Result<OwnedFd, Errno> 
         sockopt::set_ipv6_v6only(&socket, !at.ip().is_unspecified())?;
     }
     if kind == SocketType::STREAM {
-        sockopt::set_socket_reuseaddr(&socket, true)?;
+        // The credential door has port 80 of an address of its own.
+        sockopt::set_socket_reuseport(&socket, true)?;
     }
     bind(&socket, &at)?;
     Ok(socket)

@@ -2,13 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::PRESETS;
 use crate::diagnostic::{Problem, Report, Spot, nearest, quoted};
 use crate::parse::{Draft, Kind};
-use crate::{Access, Identity, PRESETS};
-
-/// What STS takes as a session policy, in characters.
-/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
-const MAX_SESSION_POLICY: usize = 2048;
 
 /// No name is defined twice, in whatever files.
 pub(crate) fn names(draft: &Draft, report: &mut Report<'_>) {
@@ -32,15 +28,10 @@ pub(crate) fn references(draft: &Draft, report: &mut Report<'_>) {
         if report.is_full() {
             return;
         }
-        let problem = Problem::new(format!("there is no [{}.{name}]", kind.word()));
+        let mut problem = Problem::new(format!("there is no [{}.{name}]", kind.word()));
         let same_kind = known.iter().filter(|(known, _)| known == kind).map(|(_, name)| *name);
-        report.add(
-            *at,
-            match nearest(name, same_kind) {
-                Some(near) => problem.hint(format!("did you mean {}?", quoted(near))),
-                None => problem,
-            },
-        );
+        problem.hint = nearest(name, same_kind).map(|near| format!("did you mean {}?", quoted(near)));
+        report.add(*at, problem);
     }
 }
 
@@ -55,7 +46,8 @@ pub(crate) fn aliases(draft: &Draft, report: &mut Report<'_>) {
     }
 }
 
-/// A region is known, and the session policy will fit.
+/// A region is known. Whether the session policy will fit is for its compiler to say: `agent-aws policy check`, and the
+/// broker.
 pub(crate) fn identities(draft: &Draft, report: &mut Report<'_>) {
     let without_region = draft.policy.sources.iter().filter(|source| source.region.is_none());
     let without_region: BTreeSet<&str> = without_region.map(|source| source.name.as_str()).collect();
@@ -66,86 +58,6 @@ pub(crate) fn identities(draft: &Draft, report: &mut Report<'_>) {
         if identity.region.is_none() && without_region.contains(identity.source.as_str()) {
             let problem = Problem::new(format!("neither [identity.{name}] nor its source has a region"));
             report.add(at, problem.hint("region = \"...\" in one of them"));
-        }
-        let length = session_policy_length(identity);
-        if length > MAX_SESSION_POLICY {
-            let message = format!("the session policy of [identity.{name}] would have up to {length} characters");
-            let hint = format!("AWS takes {MAX_SESSION_POLICY}; drop or merge entries of deny-actions and may-assume");
-            report.add(at, Problem::new(message).hint(hint));
-        }
-    }
-}
-
-/// The most that the identity's session policy can measure. The compiler of session policies is not linked into the
-/// setuid program; a test holds this against what it makes.
-fn session_policy_length(identity: &Identity) -> usize {
-    let list = |entries: &[String]| entries.iter().map(|entry| entry.len() + r#""","#.len()).sum::<usize>();
-    let roles = list(&identity.may_assume);
-    let (base, table) = match identity.access {
-        Access::Full => (r#"{"Action":"*","Effect":"Allow","Resource":"*"},"#.len(), 0),
-        Access::Read | Access::ReadMetadata if roles == 0 => (0, data_reads(identity.access)),
-        Access::Read | Access::ReadMetadata => (ALLOW_STEP.len() + roles, data_reads(identity.access)),
-    };
-    let denied = r#"{"Action":[],"Effect":"Deny","Resource":"*"},"#.len() + list(&identity.deny_actions) + table;
-    let assume = r#"{"Action":"sts:Assume*","Effect":"Deny","NotResource":[]}"#.len() + roles;
-    r#"{"Statement":[],"Version":"2012-10-17"}"#.len() + base + denied + assume
-}
-
-const ALLOW_STEP: &str =
-    r#"{"Action":["sts:AssumeRole","sts:SetSourceIdentity","sts:TagSession"],"Effect":"Allow","Resource":[]},"#;
-
-/// What the data table of `read-metadata` takes, with quotes and commas.
-fn data_reads(access: Access) -> usize {
-    if access == Access::ReadMetadata { DATA_READS_LENGTH } else { 0 }
-}
-
-const DATA_READS_LENGTH: usize = 1467;
-
-#[cfg(test)]
-mod tests {
-    use agent_aws_session_policy::{Access as Compiled, CompileError, DATA_READS, Narrowing, compile};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{Policy, SourceFile};
-
-    /// More than what deny-actions and may-assume add is not overestimated, where none covers another.
-    const SLACK: usize = 64;
-
-    fn policy(access: &str, deny: &[String], assume: &[String]) -> Result<Policy, Vec<crate::Diagnostic>> {
-        let text = format!(
-            "[source.s]\nprofile-file = \"/s\"\nregion = \"eu-west-1\"\n[identity.i]\nsource = \"s\"\n\
-             role = \"arn:aws:iam::111122223333:role/r\"\naccess = {access:?}\ndeny-actions = {deny:?}\nmay-assume = {assume:?}\n"
-        );
-        Policy::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }])
-    }
-
-    #[test]
-    fn the_length_of_the_data_table_is_the_compilers() {
-        assert_eq!(DATA_READS_LENGTH, DATA_READS.iter().map(|row| row.action.len() + 3).sum::<usize>());
-    }
-
-    proptest! {
-        #[test]
-        fn a_policy_that_parses_compiles_and_one_that_does_not_is_too_long(
-            access in prop::sample::select(vec!["full", "read", "read-metadata"]),
-            deny in 0_usize..80,
-            assume in 0_usize..30,
-        ) {
-            let deny: Vec<String> = (0..deny).map(|n| format!("service{n}:Action")).collect();
-            let assume: Vec<String> = (0..assume).map(|n| format!("arn:aws:iam::*:role/r{n}")).collect();
-            let parsed = policy(access, &deny, &assume);
-            let access = Compiled::from_word(access).unwrap();
-            let compiled = compile(&Narrowing { access, deny_actions: deny, may_assume: assume, partition: "aws".into() });
-            match (parsed, compiled) {
-                (Ok(policy), Ok(compiled)) => {
-                    let (most, is) = (session_policy_length(&policy.identities[0]), compiled.policy_json.unwrap().len());
-                    prop_assert!((is..=is + SLACK).contains(&most), "{most} {is}");
-                }
-                (Err(_), Ok(compiled)) => prop_assert!(compiled.policy_json.unwrap().len() + SLACK > MAX_SESSION_POLICY),
-                (Err(_), Err(CompileError::TooLong { .. })) => {}
-                (parsed, compiled) => prop_assert!(false, "{parsed:?} {compiled:?}"),
-            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The decision: one identity, one sandbox, one network, or a denial.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::rule::Target;
-use crate::{Identity, Network, Policy, Position, Rule, Sandbox, Source, Subject, is_profile_name};
+use crate::{Identity, IdentityPattern, Network, Policy, Position, Rule, Sandbox, Source, Subject, is_profile_name};
 
 /// Which identity a caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,13 @@ pub enum Wanted<'a> {
     Own(&'a str),
     /// None named: the only one there is for them, if there is one only.
     Unnamed,
+}
+
+impl<'a> Wanted<'a> {
+    /// By the name that an identity has in messages and records: `own:NAME` is an AWS profile.
+    pub fn called(name: &'a str) -> Self {
+        name.strip_prefix("own:").map_or(Self::Named(name), Self::Own)
+    }
 }
 
 /// What a caller asks for. Every option only narrows or chooses.
@@ -37,6 +45,16 @@ pub enum Granted<'p> {
         /// Their AWS profile.
         profile: &'p str,
     },
+}
+
+impl<'p> Granted<'p> {
+    /// As rules speak of it.
+    pub(crate) fn target(&self) -> Target<'p> {
+        match self {
+            Self::Policy(identity, _) => Target::Policy(&identity.name),
+            Self::Own { profile } => Target::Own(profile),
+        }
+    }
 }
 
 impl fmt::Display for Granted<'_> {
@@ -150,12 +168,7 @@ impl Policy {
     /// A [`Denial`]; `NotGranted` alike for unknown and for denied.
     pub fn decide<'p>(&'p self, subject: &Subject, ask: &Ask<'p>) -> Result<Decision<'p>, Denial> {
         let identity = self.wanted(subject, ask.wanted)?;
-        let target = match identity {
-            Some(Granted::Policy(identity, _)) => Target::Policy(&identity.name),
-            Some(Granted::Own { profile }) => Target::Own(profile),
-            None => Target::Policy(""),
-        };
-        let rules = self.granting(subject, target);
+        let rules = self.granting(subject, identity.as_ref().map_or(Target::Policy(""), Granted::target));
         let Some(identity) = identity.filter(|_| !rules.is_empty()) else {
             return Err(Denial::NotGranted);
         };
@@ -193,10 +206,10 @@ impl Policy {
     /// The identity that is asked for, granted or not; `None` for one that cannot be.
     pub(crate) fn wanted<'p>(&'p self, subject: &Subject, wanted: Wanted<'p>) -> Result<Option<Granted<'p>>, Denial> {
         match wanted {
-            Wanted::Named(name) => Ok(self
-                .identities
-                .iter()
-                .fold(None, |found, identity| if identity.name == name { self.granted(identity) } else { found })),
+            Wanted::Named(name) => {
+                let this = |found, i: &'p Identity| if i.name == name { self.granted(i) } else { found };
+                Ok(self.identities.iter().fold(None, this))
+            }
             Wanted::Own(profile) => Ok(is_profile_name(profile).then_some(Granted::Own { profile })),
             Wanted::Unnamed => self.only_choice(subject).map(Some),
         }
@@ -205,15 +218,12 @@ impl Policy {
     /// `own:*` is no choice to be made silently: which profile it means only the caller can say.
     fn only_choice<'p>(&'p self, subject: &Subject) -> Result<Granted<'p>, Denial> {
         let offers = self.offers(subject);
-        let named: Vec<Granted<'p>> = offers
-            .iter()
-            .filter_map(|offer| match offer.identity {
-                Offered::Policy(identity) => self.granted(identity),
-                Offered::Own(profile) => Some(Granted::Own { profile }),
-                Offered::AnyOwn { .. } => None,
-            })
-            .collect();
-        match named.as_slice() {
+        let named = offers.iter().filter_map(|offer| match offer.identity {
+            Offered::Policy(identity) => self.granted(identity),
+            Offered::Own(profile) => Some(Granted::Own { profile }),
+            Offered::AnyOwn { .. } => None,
+        });
+        match named.collect::<Vec<_>>().as_slice() {
             [only] => Ok(*only),
             _ => Err(Denial::NoChoice { offers: offers.iter().map(|offer| offer.identity.to_string()).collect() }),
         }
@@ -253,16 +263,11 @@ impl Policy {
     }
 
     fn own_profiles<'p>(&self, rules: impl IntoIterator<Item = &'p Rule>) -> Vec<&'p str> {
-        let mut names: Vec<&str> = rules
-            .into_iter()
-            .flat_map(|rule| &rule.identities)
-            .filter_map(|pattern| match pattern {
-                crate::IdentityPattern::Own(name) => Some(name.as_str()),
-                _ => None,
-            })
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        let own = |pattern: &'p IdentityPattern| match pattern {
+            IdentityPattern::Own(name) => Some(name.as_str()),
+            _ => None,
+        };
+        let names: BTreeSet<&str> = rules.into_iter().flat_map(|rule| &rule.identities).filter_map(own).collect();
+        names.into_iter().collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::rule::{Applies, Target};
+use crate::rule::Target;
 use crate::{Ask, Decision, Denial, Granted, Policy, Position, Rule, RuleKind, Subject};
 
 /// What one rule has to say to an ask.
@@ -77,35 +77,23 @@ impl Policy {
         let outcome = self.decide(subject, ask);
         let hidden = !admin && outcome == Err(Denial::NotGranted);
         let identity = self.wanted(subject, ask.wanted).ok().flatten().filter(|_| !hidden);
-        let target = identity.as_ref().map(|identity| match identity {
-            Granted::Policy(identity, _) => Target::Policy(&identity.name),
-            Granted::Own { profile } => Target::Own(profile),
-        });
-        let rules = self
-            .denies
-            .iter()
-            .chain(&self.allows)
-            .map(|rule| RuleReport {
-                kind: rule.kind,
-                position: &rule.position,
-                verdict: verdict(rule, subject, target),
-            })
-            .filter(|report| admin || report.verdict != Verdict::OtherSubject)
-            .collect();
+        let target = identity.as_ref().map(Granted::target);
+        let report = |rule: &'p Rule| {
+            let verdict = verdict(rule, subject, target);
+            RuleReport { kind: rule.kind, position: &rule.position, verdict }
+        };
+        let rules = self.denies.iter().chain(&self.allows).map(report);
+        let rules = rules.filter(|report| admin || report.verdict != Verdict::OtherSubject).collect();
         Explanation { outcome, rules }
     }
 }
 
 fn verdict(rule: &Rule, subject: &Subject, target: Option<Target<'_>>) -> Verdict {
-    match (rule.application(subject), target) {
-        (Applies::No, _) => Verdict::OtherSubject,
-        (Applies::OnlyProcess(group), _) => Verdict::GroupOnlyInProcess { group },
-        (Applies::OnlyDatabase(group), _) => Verdict::GroupOnlyInDatabase { group },
-        (Applies::Yes, None) => Verdict::Applies,
-        (Applies::Yes, Some(target)) if !rule.covers(target) => Verdict::OtherIdentity,
-        (Applies::Yes, Some(_)) => match &rule.sandbox {
-            Some(sandbox) => Verdict::Allows { sandbox: sandbox.clone() },
-            None => Verdict::Denies,
-        },
+    match (target, &rule.sandbox) {
+        _ if !rule.applies_to(subject) => rule.near_miss(subject).unwrap_or(Verdict::OtherSubject),
+        (None, _) => Verdict::Applies,
+        (Some(target), _) if !rule.covers(target) => Verdict::OtherIdentity,
+        (Some(_), Some(sandbox)) => Verdict::Allows { sandbox: sandbox.clone() },
+        (Some(_), None) => Verdict::Denies,
     }
 }

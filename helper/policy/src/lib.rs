@@ -32,9 +32,7 @@ mod syntax;
 pub use decide::{Ask, Decision, Denial, Granted, Offer, Offered, Wanted};
 pub use diagnostic::{Diagnostic, Position};
 pub use explain::{Explanation, RuleReport, Verdict};
-pub use model::{
-    Access, Attribution, BoundPath, Home, Identity, Limits, Network, RoleArn, Sandbox, Source, SourceKind, Waiver,
-};
+pub use model::{Access, Attribution, BoundPath, Home, Identity, Limits, Network, Sandbox, Source, SourceKind, Waiver};
 pub use parse::{MAX_FILE_BYTES, MAX_FILES, SourceFile};
 pub use reach::{Names, PRESETS, Reach};
 pub use rule::{Group, GroupRef, IdentityPattern, Rule, RuleKind, Subject, UserRef};

@@ -129,32 +129,13 @@ pub enum Waiver {
 }
 words!(Waiver { LandlockScopes => "landlock-scopes", Landlock => "landlock" });
 
-/// An IAM role's ARN: `arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RoleArn {
-    pub(crate) arn: String,
-}
-
-impl RoleArn {
-    /// The whole ARN.
-    pub fn as_str(&self) -> &str {
-        &self.arn
-    }
-}
-
-impl fmt::Display for RoleArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.arn)
-    }
-}
-
 /// `[identity.NAME]`: an AWS role that an agent may act as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Its name.
     pub name: String,
-    /// The role.
-    pub role: RoleArn,
+    /// The role's ARN: `arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME`.
+    pub role: String,
     /// Name of the source whose credentials assume it. [`crate::Policy::parse`] has made sure that there is one.
     pub source: String,
     /// The agent's region. It or the source's is there.

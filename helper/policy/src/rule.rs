@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Position;
+use crate::{Position, Verdict};
 
 /// A group of the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -160,17 +160,6 @@ pub struct Rule {
     pub position: Position,
 }
 
-/// How a rule relates to a subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Applies {
-    Yes,
-    /// An allow whose group only the process has.
-    OnlyProcess(String),
-    /// An allow whose group only the database has.
-    OnlyDatabase(String),
-    No,
-}
-
 impl Rule {
     /// Whether the rule speaks of this subject: by login name or uid, or by group. An allow needs the process and the
     /// database to agree on the group; a deny needs either. Looks at every entry, whatever the earlier ones said.
@@ -186,17 +175,13 @@ impl Rule {
         }
     }
 
-    /// [`Rule::applies_to`], with the near misses that a person wants to hear of.
-    pub(crate) fn application(&self, subject: &Subject) -> Applies {
-        if self.applies_to(subject) {
-            return Applies::Yes;
-        }
-        let near = |group: &GroupRef| match group.membership(subject) {
-            Membership { process: true, .. } => Some(Applies::OnlyProcess(group.to_string())),
-            Membership { database: true, .. } => Some(Applies::OnlyDatabase(group.to_string())),
+    /// Why an allow does not speak of this subject, though it nearly does: a person wants to hear of that.
+    pub(crate) fn near_miss(&self, subject: &Subject) -> Option<Verdict> {
+        self.groups.iter().find_map(|group| match group.membership(subject) {
+            Membership { process: true, .. } => Some(Verdict::GroupOnlyInProcess { group: group.to_string() }),
+            Membership { database: true, .. } => Some(Verdict::GroupOnlyInDatabase { group: group.to_string() }),
             _ => None,
-        };
-        self.groups.iter().find_map(near).unwrap_or(Applies::No)
+        })
     }
 
     pub(crate) fn covers(&self, target: Target<'_>) -> bool {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::diagnostic::{Problem, quoted};
-use crate::{BoundPath, GroupRef, IdentityPattern, RoleArn, UserRef};
+use crate::{BoundPath, GroupRef, IdentityPattern, UserRef};
 
 /// How short and how long an STS session may be (AWS's own limits for AssumeRole: 15 minutes and 12 hours).
 pub const DURATION_RANGE: RangeInclusive<Duration> = Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 60 * 60);
@@ -91,9 +91,9 @@ pub(crate) fn identity_pattern(text: &str) -> Checked<IdentityPattern> {
 }
 
 /// `arn:aws:iam::111122223333:role/path/name`
-pub(crate) fn role_arn(text: &str) -> Checked<RoleArn> {
+pub(crate) fn role_arn(text: &str) -> Checked<String> {
     let (what, hint) = ("the ARN of an IAM role", "arn:aws:iam::111122223333:role/NAME");
-    text_if(is_role_arn(text, false), text, what, hint).map(|arn| RoleArn { arn })
+    text_if(is_role_arn(text, false), text, what, hint)
 }
 
 /// The same, with `*` and `?` in account and role.

@@ -46,7 +46,7 @@ fn everything_that_is_written_is_read() {
     assert_eq!(identity.position.to_string(), "p:6");
     assert_eq!((sandbox.network, sandbox.nesting), (Network::None, true));
     assert_eq!(sandbox.waive, [Waiver::Landlock, Waiver::LandlockScopes]);
-    assert_eq!(sandbox.allow_names, ["*.example.com:443", "github"]);
+    assert_eq!(sandbox.reach.names, ["*.example.com:443", "github"]);
     let resolved: Vec<PathBuf> = sandbox.rw_paths.iter().map(|path| path.resolve(Path::new("/home/jo"))).collect();
     assert_eq!(resolved, ["/home/jo", "/home/jo/src", "/srv/work", "/"].map(PathBuf::from));
     let shown: Vec<String> = sandbox.rw_paths.iter().map(ToString::to_string).collect();
@@ -63,7 +63,7 @@ fn what_is_not_written_has_a_narrow_default() {
     let sandbox = policy.sandbox("plain").unwrap();
     assert_eq!((sandbox.network, sandbox.nesting), (Network::Filtered, false));
     assert_eq!(sandbox.rw_paths, [BoundPath::Home(PathBuf::new())]);
-    assert_eq!(sandbox.allow_names, ["*"]);
+    assert_eq!(sandbox.reach.names, ["*"]);
     assert_eq!(sandbox.waive, []);
 }
 
@@ -79,7 +79,7 @@ fn an_empty_policy_grants_nothing() {
 fn the_shipped_policy_gives_everybody_their_own_profiles_and_nothing_silently() {
     let policy = parse(agent_aws_policy::DEFAULT_POLICY).unwrap();
     let anybody = subject(4242, "nobody-special", &[]);
-    let expected = ("own:dev".to_owned(), "standard".to_owned(), Network::Shared);
+    let expected = ("own:dev".to_owned(), "standard".to_owned(), Network::Filtered);
     assert_eq!(granted(&policy, &anybody, &own("dev")), Some(expected));
     assert_eq!(policy.decide(&anybody, &UNNAMED), Err(Denial::NoChoice { offers: vec!["own:*".into()] }));
     assert_eq!(policy.decide(&anybody, &named("incident")), Err(Denial::NotGranted));

@@ -1,5 +1,9 @@
 //! Between the supervisor and the broker.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 /// Where the credentials that mint a session come from.
@@ -17,13 +21,6 @@ pub enum SourceCredentials {
     },
 }
 
-/// How long STS sessions shall last and when to replace them, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lifetime {
-    /// `DurationSeconds` of each session.
-    pub duration: u32,
-}
-
 /// Everything the broker needs to mint. There is no other way to tell it anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Minting {
@@ -39,8 +36,8 @@ pub struct Minting {
     pub region: Option<String>,
     /// STS endpoint other than the region's own.
     pub sts_endpoint: Option<String>,
-    /// How long.
-    pub lifetime: Lifetime,
+    /// `DurationSeconds` of each session.
+    pub duration: u32,
     /// `RoleSessionName`.
     pub session_name: String,
     /// `SourceIdentity`, with attribution = "full".

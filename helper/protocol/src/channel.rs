@@ -1,16 +1,19 @@
 //! A channel: frames over a Unix stream socket, with descriptors.
 
-use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt,
 };
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,7 +30,7 @@ pub enum ChannelError {
     /// The peer sent something that is no message.
     Frame(FrameError),
     /// The operating system's word.
-    Os(io::Error),
+    Os(Errno),
 }
 
 impl fmt::Display for ChannelError {
@@ -41,7 +44,7 @@ impl fmt::Display for ChannelError {
     }
 }
 
-impl std::error::Error for ChannelError {}
+impl core::error::Error for ChannelError {}
 
 impl From<FrameError> for ChannelError {
     fn from(e: FrameError) -> Self {
@@ -49,11 +52,11 @@ impl From<FrameError> for ChannelError {
     }
 }
 
-impl From<rustix::io::Errno> for ChannelError {
-    fn from(e: rustix::io::Errno) -> Self {
+impl From<Errno> for ChannelError {
+    fn from(e: Errno) -> Self {
         match e {
-            rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET => Self::Closed,
-            e => Self::Os(e.into()),
+            Errno::PIPE | Errno::CONNRESET => Self::Closed,
+            e => Self::Os(e),
         }
     }
 }
@@ -78,8 +81,8 @@ pub struct Channel {
 
 impl Channel {
     /// Two connected ends, both close-on-exec.
-    pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-        Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+    pub fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
     }
 
     /// Speaks over `socket`; a frame that has begun must be whole within `patience`.
@@ -89,7 +92,7 @@ impl Channel {
 
     /// Asks the kernel for the sender's process id with each message. Must be called before the peer can send
     /// (a message queued earlier carries the overflow ids).
-    pub fn with_credentials(self) -> io::Result<Self> {
+    pub fn with_credentials(self) -> rustix::io::Result<Self> {
         sockopt::set_socket_passcred(&self.socket, true)?;
         Ok(self)
     }
@@ -102,11 +105,10 @@ impl Channel {
     /// Sends a message with descriptors.
     pub fn send_with<M: Serialize>(&self, message: &M, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
         let frame = encode(message, descriptors.len())?;
-        let deadline = Instant::now() + self.patience;
+        let mut deadline = None;
         let mut rest = frame.as_slice();
         let mut pending = descriptors;
         while !rest.is_empty() {
-            self.wait(PollFlags::OUT, Some(deadline))?;
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             if !pending.is_empty() && !control.push(SendAncillaryMessage::ScmRights(pending)) {
@@ -118,7 +120,8 @@ impl Channel {
                     rest = rest.get(n..).unwrap_or_default();
                     pending = &[];
                 }
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait_for_the_rest(PollFlags::OUT, &mut deadline)?,
+                Err(Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
         }
@@ -127,16 +130,15 @@ impl Channel {
 
     /// Waits up to `timeout` for a message to begin, then up to the channel's patience for the rest of it.
     pub fn receive<M: DeserializeOwned>(&self, timeout: Option<Duration>) -> Result<Received<M>, ChannelError> {
-        let start = timeout.map(|t| Instant::now() + t);
-        self.wait(PollFlags::IN, start)?;
-        let deadline = Instant::now() + self.patience;
+        self.wait(PollFlags::IN, timeout.map(|t| now() + t))?;
+        let mut deadline = None;
         let mut descriptors = Vec::new();
         let mut pid = None;
         let mut head = [0u8; Header::SIZE];
-        self.fill(&mut head, deadline, &mut descriptors, &mut pid)?;
+        self.fill(&mut head, &mut deadline, &mut descriptors, &mut pid)?;
         let header = Header::parse(head)?;
         let mut payload = vec![0u8; header.length.min(MAX_PAYLOAD)];
-        self.fill(&mut payload, deadline, &mut descriptors, &mut pid)?;
+        self.fill(&mut payload, &mut deadline, &mut descriptors, &mut pid)?;
         if descriptors.len() != header.descriptors {
             return Err(FrameError::Malformed.into());
         }
@@ -146,18 +148,21 @@ impl Channel {
     fn fill(
         &self,
         mut buffer: &mut [u8],
-        deadline: Instant,
+        deadline: &mut Option<Duration>,
         descriptors: &mut Vec<OwnedFd>,
         pid: &mut Option<i32>,
     ) -> Result<(), ChannelError> {
         while !buffer.is_empty() {
-            self.wait(PollFlags::IN, Some(deadline))?;
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS), ScmCredentials(1))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
             let got = match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
                 Ok(got) => got,
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {
+                    self.wait_for_the_rest(PollFlags::IN, deadline)?;
+                    continue;
+                }
+                Err(Errno::INTR) => continue,
                 Err(e) => return Err(e.into()),
             };
             for message in control.drain() {
@@ -178,21 +183,34 @@ impl Channel {
         Ok(())
     }
 
-    fn wait(&self, flags: PollFlags, deadline: Option<Instant>) -> Result<(), ChannelError> {
+    /// Most frames come and go in one piece: the clock is asked when one does not.
+    fn wait_for_the_rest(&self, flags: PollFlags, deadline: &mut Option<Duration>) -> Result<(), ChannelError> {
+        self.wait(flags, Some(*deadline.get_or_insert_with(|| now() + self.patience)))
+    }
+
+    fn wait(&self, flags: PollFlags, deadline: Option<Duration>) -> Result<(), ChannelError> {
         loop {
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            let timeout = left.map(|d| Timespec {
-                tv_sec: i64::try_from(d.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: d.subsec_nanos().into(),
-            });
-            match poll(&mut [PollFd::new(&self.socket, flags)], timeout.as_ref()) {
+            let left = deadline.map(|d| d.saturating_sub(now()));
+            match wait_for(&mut [PollFd::new(&self.socket, flags)], left) {
                 Ok(0) => return Err(ChannelError::Timeout),
                 Ok(_) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
         }
     }
+}
+
+/// Time since some moment in the past.
+fn now() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+}
+
+/// poll(2) with a time limit, or without: how many descriptors are ready.
+pub fn wait_for(descriptors: &mut [PollFd<'_>], limit: Option<Duration>) -> Result<usize, Errno> {
+    // A limit that is too long for the kernel is none.
+    let limit = limit.and_then(|d| Timespec::try_from(d).ok());
+    poll(descriptors, limit.as_ref())
 }
 
 impl AsFd for Channel {
@@ -203,9 +221,10 @@ impl AsFd for Channel {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
+
+    use super::*;
 
     fn ends() -> (Channel, Channel) {
         let (a, b) = Channel::pair().unwrap();

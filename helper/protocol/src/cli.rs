@@ -1,5 +1,9 @@
 //! Between the CLI and the helper.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Bytes;
@@ -251,6 +255,13 @@ pub enum HelperToCli {
     Refused(Refusal),
     /// Something the caller should know once.
     Notice(String),
+    /// The command or the working directory cannot be used; the last message.
+    NotExecuted {
+        /// The operating system's error number.
+        errno: i32,
+        /// Whether it was the working directory.
+        directory: bool,
+    },
     /// The gateway refused something.
     Blocked {
         /// The name, or the address, escaped.

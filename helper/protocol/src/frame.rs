@@ -1,8 +1,10 @@
 //! Framing: bytes to messages and back. Pure.
 
+use alloc::vec::Vec;
+use core::fmt;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
 
 use crate::{MAX_DESCRIPTORS, MAX_PAYLOAD, VERSION};
 
@@ -72,20 +74,20 @@ pub type Frame = Vec<u8>;
 
 /// Encodes `message`, announcing `descriptors` that travel with it.
 pub fn encode<M: Serialize>(message: &M, descriptors: usize) -> Result<Frame, FrameError> {
-    let payload = postcard::to_stdvec(message).map_err(|_| FrameError::Malformed)?;
-    if payload.len() > MAX_PAYLOAD {
-        return Err(FrameError::TooLarge(payload.len()));
+    let mut frame = postcard::to_extend(message, Vec::from([0; Header::SIZE])).map_err(|_| FrameError::Malformed)?;
+    let size = frame.len().saturating_sub(Header::SIZE);
+    if size > MAX_PAYLOAD {
+        return Err(FrameError::TooLarge(size));
     }
     if descriptors > MAX_DESCRIPTORS {
         return Err(FrameError::TooManyDescriptors(descriptors));
     }
-    let length = u32::try_from(payload.len()).map_err(|_| FrameError::TooLarge(payload.len()))?;
+    let length = u32::try_from(size).map_err(|_| FrameError::TooLarge(size))?;
     let count = u16::try_from(descriptors).map_err(|_| FrameError::TooManyDescriptors(descriptors))?;
-    let mut frame = Vec::with_capacity(Header::SIZE + payload.len());
-    frame.extend_from_slice(&length.to_le_bytes());
-    frame.extend_from_slice(&VERSION.to_le_bytes());
-    frame.extend_from_slice(&count.to_le_bytes());
-    frame.extend_from_slice(&payload);
+    let ([a, b, c, d], [v0, v1], [n0, n1]) = (length.to_le_bytes(), VERSION.to_le_bytes(), count.to_le_bytes());
+    for (to, from) in frame.iter_mut().zip([a, b, c, d, v0, v1, n0, n1]) {
+        *to = from;
+    }
     Ok(frame)
 }
 
@@ -99,6 +101,9 @@ pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, FrameError> {
 
 #[cfg(test)]
 mod tests {
+    use std::string::ToString;
+    use std::vec;
+
     use super::*;
 
     #[test]
@@ -129,7 +134,7 @@ mod tests {
 
     #[test]
     fn bytes_after_the_message_are_refused() {
-        let mut body = postcard::to_stdvec(&5u32).unwrap();
+        let mut body = postcard::to_allocvec(&5u32).unwrap();
         body.push(0);
         assert_eq!(decode::<u32>(&body), Err(FrameError::Malformed));
     }

@@ -1,5 +1,8 @@
 //! Between the supervisor and the gateway, and between the plumber and the gateway.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 /// What a session may reach. There is no other way to tell the gateway anything.

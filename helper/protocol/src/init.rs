@@ -1,5 +1,7 @@
 //! Between the supervisor and init. The command is init's own argv after `--`.
 
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cli::EnvVar;

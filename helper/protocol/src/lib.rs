@@ -4,6 +4,12 @@
 //! endian, then the message in postcard. There is one enum for each direction of each conversation; [`state`] says
 //! which message may come when. Paths, arguments and values are bytes, never `String`.
 #![forbid(unsafe_code)]
+// Init is linked without the standard library.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod broker;
 mod channel;
@@ -13,8 +19,10 @@ pub mod gateway;
 mod init;
 pub mod state;
 
-pub use broker::{BrokerToHelper, HelperToBroker, Lifetime, MintedSession, Minting, SourceCredentials};
-pub use channel::{Channel, ChannelError, Received};
+use alloc::vec::Vec;
+
+pub use broker::{BrokerToHelper, HelperToBroker, MintedSession, Minting, SourceCredentials};
+pub use channel::{Channel, ChannelError, Received, wait_for};
 pub use cli::{
     Ask, CliToHelper, EnvVar, Exit, FailureCode, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion, Prepared,
     Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,

@@ -2,22 +2,30 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fchmod, mknodat, openat, openat2, symlinkat};
+use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags as Flags, MountPropagationFlags, MoveMountFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, unmount,
 };
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use crate::error::Failure;
 use crate::namespace::interface_up;
 use crate::op::Op;
 use crate::open::{enter, normal_components};
 use crate::sys;
+
+const READ_ONLY: Flags = Flags::MOUNT_ATTR_RDONLY;
+const NO_SUID: Flags = Flags::MOUNT_ATTR_NOSUID;
+const NO_DEV: Flags = Flags::MOUNT_ATTR_NODEV;
+const NO_EXEC: Flags = Flags::MOUNT_ATTR_NOEXEC;
 
 /// The broker's ends of the doors.
 #[derive(Debug, Default)]
@@ -73,11 +81,18 @@ impl Builder {
                 self.attach(&tree, path, *read_only, *devices)
             }
             Op::Memory { path, size, mode, owned } => self.memory(path, *size, *mode, *owned),
-            Op::Processes { path } => self.file_system("proc", &[("hidepid", "invisible")], path, true),
+            Op::Processes { path } => {
+                self.mount_new(new_file_system("proc", &[("hidepid", "invisible")], NO_DEV | NO_EXEC), path)
+            }
             Op::Terminals { path } => {
                 let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")];
-                self.file_system("devpts", &options, path, false)
+                self.mount_new(new_file_system("devpts", &options, NO_EXEC), path)
             }
+            Op::Queues { path } => match new_file_system("mqueue", &[], NO_DEV | NO_EXEC) {
+                // A kernel without queues.
+                Err(Errno::NODEV) => Ok(()),
+                made => self.mount_new(made, path),
+            },
             Op::CoverFile { path } => self.cover(path),
             Op::Freeze { path } => match self.open(path) {
                 Ok(there) => self.attach(&crate::open::clone_tree(there.as_fd(), path)?, path, true, false),
@@ -89,8 +104,7 @@ impl Builder {
             Op::HttpDoor { address } => self.http_door(*address),
             Op::Seal { path } => {
                 let mount = self.open(path)?;
-                sys::mount_attributes(mount.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY, false)
-                    .map_err(|e| Failure::os("sealing", path, e))
+                sys::mount_attributes(mount.as_fd(), READ_ONLY, false).map_err(|e| Failure::os("sealing", path, e))
             }
             Op::Enter => self.enter_root(),
         }
@@ -136,13 +150,8 @@ impl Builder {
     }
 
     fn attach(&self, tree: &OwnedFd, path: &Path, read_only: bool, devices: bool) -> Result<(), Failure> {
-        let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID;
-        if !devices {
-            flags |= MountAttrFlags::MOUNT_ATTR_NODEV;
-        }
-        if read_only {
-            flags |= MountAttrFlags::MOUNT_ATTR_RDONLY;
-        }
+        let only = |flag: Flags, wanted: bool| if wanted { flag } else { Flags::empty() };
+        let flags = NO_SUID | only(NO_DEV, !devices) | only(READ_ONLY, read_only);
         sys::mount_attributes(tree.as_fd(), flags, true)
             .map_err(|e| Failure::os("restricting the mount of", path, e))?;
         self.mount_at(tree, path)
@@ -162,11 +171,11 @@ impl Builder {
         if owned {
             options.extend([("uid", uid.as_str()), ("gid", gid.as_str())]);
         }
-        self.file_system("tmpfs", &options, path, false)
+        self.mount_new(new_file_system("tmpfs", &options, NO_DEV), path)
     }
 
-    fn file_system(&self, kind: &str, options: &[(&str, &str)], path: &Path, no_exec: bool) -> Result<(), Failure> {
-        self.mount_at(&new_file_system(kind, options, path, no_exec)?, path)
+    fn mount_new(&self, made: Result<OwnedFd, Errno>, path: &Path) -> Result<(), Failure> {
+        self.mount_at(&made.map_err(|e| Failure::os("making a file system for", path, e))?, path)
     }
 
     fn cover(&self, path: &Path) -> Result<(), Failure> {
@@ -203,8 +212,13 @@ impl Builder {
     }
 
     fn http_door(&mut self, address: Ipv4Addr) -> Result<(), Failure> {
-        let listener = TcpListener::bind((address, 80)).map_err(|e| Failure::plain("the door on 169.254.170.2", e))?;
-        self.listeners.doors.push(listener.into());
+        let fail = |e: rustix::io::Errno| Failure::plain("the door on 169.254.170.2", e);
+        let listener =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(fail)?;
+        // The plumber may have to listen at this port of every other address.
+        sockopt::set_socket_reuseport(&listener, true).map_err(fail)?;
+        bind(&listener, &SocketAddrV4::new(address, 80)).and_then(|()| listen(&listener, 128)).map_err(fail)?;
+        self.listeners.doors.push(listener);
         self.listeners.http = true;
         Ok(())
     }
@@ -213,7 +227,8 @@ impl Builder {
         // It must be attached somewhere before anything can be mounted in it. /proc exists on every host that can
         // run us, and nothing is opened through it from here on.
         let at = Path::new("/proc");
-        let root = new_file_system("tmpfs", &[("size", &size.to_string()), ("mode", "755")], at, false)?;
+        let root = new_file_system("tmpfs", &[("size", &size.to_string()), ("mode", "755")], NO_DEV)
+            .map_err(|e| Failure::os("making a file system for", at, e))?;
         move_mount(&root, c"", rustix::fs::CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .map_err(|e| Failure::os("attaching the new root at", at, e))?;
         self.root = Some(root);
@@ -222,7 +237,7 @@ impl Builder {
 
     /// The new root becomes the root, the host's is detached; then `..` of the root must be the root itself.
     fn enter_root(&self) -> Result<(), Failure> {
-        let fail = |step| move |e: rustix::io::Errno| Failure::plain(step, e);
+        let fail = |step| move |e: Errno| Failure::plain(step, e);
         rustix::process::fchdir(self.base()?).map_err(fail("entering the new root"))?;
         rustix::process::pivot_root(c".", c".").map_err(fail("pivot_root"))?;
         unmount(c".", UnmountFlags::DETACH).map_err(fail("detaching the host's root"))?;
@@ -237,22 +252,15 @@ impl Builder {
     }
 }
 
-fn new_file_system(kind: &str, options: &[(&str, &str)], path: &Path, no_exec: bool) -> Result<OwnedFd, Failure> {
-    let fail = |e| Failure::os("making a file system for", path, e);
-    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(fail)?;
+/// A new file system that is mounted nowhere yet: nosuid, and with `flags`.
+pub fn new_file_system(kind: &str, options: &[(&str, &str)], flags: Flags) -> Result<OwnedFd, Errno> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (name, value) in options {
         match *value {
-            "" => rustix::mount::fsconfig_set_flag(&context, *name).map_err(fail)?,
-            value => fsconfig_set_string(&context, *name, value).map_err(fail)?,
+            "" => fsconfig_set_flag(&context, *name)?,
+            value => fsconfig_set_string(&context, *name, value)?,
         }
     }
-    fsconfig_create(&context).map_err(fail)?;
-    let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID;
-    if kind != "devpts" {
-        flags |= MountAttrFlags::MOUNT_ATTR_NODEV;
-    }
-    if no_exec || kind == "devpts" {
-        flags |= MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    }
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(fail)
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags | NO_SUID)
 }

@@ -22,7 +22,7 @@ pub fn restrict(fence: &Fence) -> Result<(), Failure> {
 
 fn landlock(fence: &Fence) -> Result<(), Failure> {
     let fail = |e: landlock::RulesetError| Failure::plain("Landlock", e);
-    let abi = abi(fence.landlock);
+    let abi = ABI::from(i32::try_from(fence.landlock).unwrap_or(0));
     let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
     if fence.files {
         ruleset = ruleset.handle_access(AccessFs::from_all(abi)).map_err(fail)?;
@@ -58,17 +58,4 @@ fn allow(
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(abi) };
     let rule = PathBeneath::new(place, access).set_compatibility(CompatLevel::HardRequirement);
     ruleset.add_rule(rule).map_err(|e| Failure::plain("Landlock", e))
-}
-
-fn abi(version: u32) -> ABI {
-    match version {
-        0 => ABI::Unsupported,
-        1 => ABI::V1,
-        2 => ABI::V2,
-        3 => ABI::V3,
-        4 => ABI::V4,
-        5 => ABI::V5,
-        6 => ABI::V6,
-        _ => ABI::V7,
-    }
 }

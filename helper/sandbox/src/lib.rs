@@ -17,7 +17,7 @@ mod seccomp;
 pub mod sys;
 
 pub use agent_aws_bpf::calls;
-pub use builder::{Builder, Listeners};
+pub use builder::{Builder, Listeners, new_file_system};
 pub use cgroup::{Group, USUAL_PIDS};
 pub use error::Failure;
 pub use facts::KernelFacts;
@@ -27,7 +27,7 @@ pub use namespace::{Namespaces, interface_up, spawn};
 pub use op::{Fence, Op};
 pub use open::{Opened, Secrets, clone_tree, kind_of, open_source, real_path};
 pub use privilege::{
-    Ids, Kept, Status, become_permanently, become_plumber, empty_bounding_set, forbid_gaining,
+    Ids, Kept, Status, become_checked, become_permanently, become_plumber, empty_bounding_set, forbid_gaining,
     forbid_gaining_unprivileged, not_dumpable,
 };
 pub use seccomp::allow_only;

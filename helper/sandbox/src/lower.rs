@@ -114,6 +114,10 @@ impl Lowering<'_> {
                 self.stand(&path, true);
                 self.ops.push(Op::Terminals { path });
             }
+            What::Queues => {
+                self.stand(&path, true);
+                self.ops.push(Op::Queues { path });
+            }
             What::File { content } => match path.strip_prefix("/etc") {
                 // The host's /etc is not ours to write in.
                 Ok(below) => {
@@ -175,7 +179,7 @@ impl Lowering<'_> {
     fn inside_host_tree(&self, path: &Path) -> bool {
         let standing = self.plan.intents.iter().filter(|i| match &i.what {
             What::Bind(id) | What::Device(id) => matches!(self.found.get(id.0), Some(Kind::Directory)),
-            What::Memory { .. } | What::Processes | What::Terminals => true,
+            What::Memory { .. } | What::Processes | What::Terminals | What::Queues => true,
             _ => false,
         });
         around(standing, path).is_some_and(|i| matches!(i.what, What::Bind(_)))
@@ -201,7 +205,7 @@ fn fence(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Fence, Fail
     }
     let shown = |intent: &&Intent| match &intent.what {
         What::Bind(id) | What::Device(id) => matches!(found.get(id.0), Some(Kind::Directory | Kind::File)),
-        What::Memory { .. } | What::Processes | What::Terminals => intent.path != Path::new("/"),
+        What::Memory { .. } | What::Processes | What::Terminals | What::Queues => intent.path != Path::new("/"),
         _ => false,
     };
     let rows = |access| -> Vec<PathBuf> {

@@ -84,6 +84,12 @@ pub enum Op {
         /// Where.
         path: PathBuf,
     },
+    /// Message queues of the sandbox's own. mq_open(3) goes by the kernel's own mount of them, which Landlock knows by
+    /// what is mounted here.
+    Queues {
+        /// Where.
+        path: PathBuf,
+    },
     /// A file that cannot be opened hides another.
     CoverFile {
         /// Which.

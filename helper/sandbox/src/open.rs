@@ -81,6 +81,10 @@ fn place(fd: BorrowedFd<'_>, path: &CStr) -> Result<Place, Errno> {
     Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
 }
 
+fn place_of(path: &Path) -> Option<Place> {
+    open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok()
+}
+
 /// The places of secret stores that must not be shown, and of everything above them.
 #[derive(Debug)]
 pub struct Secrets {
@@ -92,20 +96,27 @@ impl Secrets {
     /// Looks at the stores (absolute paths) with the rights of this process. One that is missing is not there.
     pub fn look(stores: impl Iterator<Item = PathBuf>) -> Self {
         let mut found = Self { stores: Vec::new(), above: Vec::new() };
-        let known = |list: &[(_, PathBuf)], path: &Path| list.iter().any(|(_, p)| p.as_os_str() == path);
-        let at = |path: &Path| open_path(path, false).and_then(|fd| place(fd.as_fd(), c"")).ok();
         for store in stores {
-            let here = at(&store);
+            // Nothing is in a directory that is not there.
+            let parent = store.parent().and_then(|parent| found.look_above(parent));
+            let here = parent.and_then(|_| place_of(&store));
             // A store may be a link (into a repository of dotfiles): what contains its target contains it too.
-            let real = here.and_then(|_| store.canonicalize().ok()).unwrap_or_default();
-            for parent in store.ancestors().skip(1).chain(real.ancestors().skip(1)) {
-                if !known(&found.above, parent) {
-                    found.above.push((at(parent), parent.into()));
-                }
-            }
+            let real = here.and_then(|_| store.canonicalize().ok());
+            real.as_deref().and_then(Path::parent).map(|parent| found.look_above(parent));
             found.stores.push((here, store));
         }
         found
+    }
+
+    /// Looks at `path` and everything above it, at each once. As bytes: paths are compared part by part.
+    fn look_above(&mut self, path: &Path) -> Option<Place> {
+        if let Some((place, _)) = self.above.iter().find(|(_, known)| known.as_os_str() == path.as_os_str()) {
+            return *place;
+        }
+        let place = place_of(path);
+        self.above.push((place, path.into()));
+        path.parent().map(|parent| self.look_above(parent));
+        place
     }
 
     /// The store, if what `fd` shows is one, contains one or lies inside one, by whatever path or mount it was reached.

@@ -1,5 +1,6 @@
 //! Giving privilege up for good. Every step is read back; a step that did not take ends the process.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -34,12 +35,16 @@ pub enum Kept {
 /// Takes `ids` for good, with no way back: bounding set empty, securebits locked, groups, gid, uid, every capability
 /// set empty, no_new_privs, not dumpable.
 pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
-    let status = Status::open()?;
+    become_checked(ids, &Status::open()?)
+}
+
+/// The same where /proc may be out of reach by now.
+pub fn become_checked(ids: &Ids, status: &Status) -> Result<(), Failure> {
     not_dumpable()?;
     empty_bounding_set()?;
     lock_securebits()?;
     take_ids(ids)?;
-    forbid_gaining(Kept::Nothing, &status)?;
+    forbid_gaining(Kept::Nothing, status)?;
     verify_ids(ids, &status.read())?;
     // Each change of credentials sets it again from fs.suid_dumpable.
     not_dumpable()
@@ -173,21 +178,14 @@ fn lock_securebits() -> Result<(), Failure> {
 fn verify_ids(ids: &Ids, status: &str) -> Result<(), Failure> {
     let bad = |what| Err(Failure::plain("dropping privilege", format!("{what} did not take")));
     let four = |id: u32| [id; 4].map(|i| i.to_string()).join("\t");
-    if field(status, "Uid:") != four(ids.uid) {
-        return bad("uid");
-    }
-    if field(status, "Gid:") != four(ids.gid) {
-        return bad("gid");
+    for (what, name, id) in [("uid", "Uid:", ids.uid), ("gid", "Gid:", ids.gid)] {
+        if field(status, name) != four(id) {
+            return bad(what);
+        }
     }
     if let Some(wanted) = &ids.groups {
-        let mut wanted: Vec<u32> = wanted.clone();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut have: Vec<u32> =
-            field(status, "Groups:").split_whitespace().map(|g| g.parse().unwrap_or(u32::MAX)).collect();
-        have.sort_unstable();
-        have.dedup();
-        if have != wanted {
+        let have = field(status, "Groups:").split_whitespace().map(|g| g.parse().unwrap_or(u32::MAX));
+        if have.collect::<BTreeSet<u32>>() != wanted.iter().copied().collect() {
             return bad("setgroups");
         }
     }

@@ -58,9 +58,7 @@ impl Audit {
 
     /// Fields that every later record of this process carries.
     pub(crate) fn about(&mut self, fields: &[Field<'_>]) {
-        for (name, value) in fields {
-            field(&mut self.facts, name, value);
-        }
+        write_fields(&mut self.facts, fields);
     }
 
     /// Writes one record. Failing to is a refusal while nothing has started; later it ends the session.
@@ -69,12 +67,9 @@ impl Audit {
             return Ok(());
         }
         let mut line = String::new();
-        field(&mut line, "time", &timestamp());
-        field(&mut line, "event", &event);
+        write_fields(&mut line, &[("time", &timestamp()), ("event", &event)]);
         line.push_str(&self.facts);
-        for (name, value) in fields {
-            field(&mut line, name, value);
-        }
+        write_fields(&mut line, fields);
         let line = format!("{{{}}}\n", line.trim_start_matches(','));
         let written = self.file().and_then(|file| std::fs::File::from(file).write_all(line.as_bytes()));
         written.map_err(|e| {
@@ -122,9 +117,11 @@ fn syslog() -> Option<Logger<LoggerBackend, Formatter3164>> {
     Some(Logger { formatter, backend: LoggerBackend::Unix(socket) })
 }
 
-/// `,"name":"value"` with everything outside printable ASCII escaped.
-fn field(out: &mut String, name: &str, value: &dyn Display) {
-    let _ = write!(out, ",\"{name}\":\"{}\"", json_escape(&value.to_string()));
+/// `,"name":"value"` for each, with everything outside printable ASCII escaped.
+fn write_fields(out: &mut String, fields: &[Field<'_>]) {
+    for (name, value) in fields {
+        let _ = write!(out, ",\"{name}\":\"{}\"", json_escape(&value.to_string()));
+    }
 }
 
 /// Seconds since 1970.
@@ -156,7 +153,7 @@ mod tests {
     #[test]
     fn control_characters_quotes_and_bidi_marks_are_escaped() {
         let mut out = String::new();
-        field(&mut out, "command", &"a\n\"\\\u{1b}[31m\u{202e}é");
+        write_fields(&mut out, &[("command", &"a\n\"\\\u{1b}[31m\u{202e}é")]);
         assert_eq!(out, r#","command":"a\u000a\"\\\u001b[31m\u202e\u00e9""#);
     }
 }

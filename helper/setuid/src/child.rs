@@ -1,13 +1,15 @@
 //! Short-lived children: whatever may hang or run foreign code does so in one of these, under a deadline.
 
+use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use agent_aws_protocol::Channel;
+use agent_aws_protocol::{Channel, FailureCode, Refusal, wait_for};
 use agent_aws_sandbox::sys::Cloned;
 use agent_aws_sandbox::{Group, Namespaces, spawn};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
+use crate::refusal::refuse;
 use crate::sys;
 
 /// A child of ours, held by a descriptor that no reuse of its number can mislead. Dropping it ends it.
@@ -29,13 +31,16 @@ pub(crate) struct Child {
 
 impl Child {
     /// Forks; the child runs `work` with its end of a channel and never returns from it.
+    /// `step` is what messages call that.
     pub(crate) fn start(
+        step: impl Display,
         namespaces: Option<Namespaces>,
         patience: Duration,
         work: impl FnOnce(OwnedFd) -> i32,
-    ) -> Result<Self, std::io::Error> {
-        let (ours, theirs) = Channel::pair()?;
-        match spawn(namespaces.as_ref())? {
+    ) -> Result<Self, Refusal> {
+        let fail = |e: std::io::Error| refuse(FailureCode::Kernel, format_args!("{step}: {e}"));
+        let (ours, theirs) = Channel::pair().map_err(|e| fail(e.into()))?;
+        match spawn(namespaces.as_ref()).map_err(fail)? {
             Cloned::Parent { pid, pidfd } => {
                 drop(theirs);
                 let group = namespaces.and_then(|n| n.group);
@@ -67,10 +72,7 @@ impl Process {
                 _ => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
-                    let nanos = i64::from(left.subsec_nanos());
-                    let timeout =
-                        rustix::time::Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(1), tv_nsec: nanos };
-                    let _ = rustix::event::poll(&mut fds, Some(&timeout));
+                    let _ = wait_for(&mut fds, Some(left));
                 }
             }
         }

@@ -3,9 +3,9 @@
 use agent_aws_protocol::Refusal;
 use agent_aws_sandbox::{
     Failure, Kept, Status, allow_only, calls, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged,
-    not_dumpable,
+    new_file_system, not_dumpable,
 };
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
+use rustix::mount::MountAttrFlags;
 
 use crate::entry::Mode;
 use crate::refusal::kernel;
@@ -20,7 +20,7 @@ const CALLS: &[i64] = calls! {
     SYS_sigaltstack SYS_tgkill SYS_gettid SYS_exit SYS_exit_group SYS_restart_syscall
 };
 
-/// Confines this process for the rest of its life. Consumes the mode: nothing after it may ask for root.
+/// Confines this process for the rest of its life, before init runs. Consumes the mode: nothing after it may ask for root.
 pub(crate) fn confine(mode: Mode) -> Result<(), Refusal> {
     match mode {
         Mode::Privileged(_root) => {
@@ -37,15 +37,10 @@ pub(crate) fn confine(mode: Mode) -> Result<(), Refusal> {
 /// The root becomes an empty, read-only file system that is mounted nowhere.
 pub(crate) fn empty_root() -> Result<(), Failure> {
     let fail = |e: rustix::io::Errno| Failure::plain("an empty root of a process of ours", e);
-    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(fail)?;
-    fsconfig_set_string(&context, "size", "4096").map_err(fail)?;
-    fsconfig_set_string(&context, "mode", "0555").map_err(fail)?;
-    fsconfig_create(&context).map_err(fail)?;
-    let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(fail)?;
+    let flags =
+        MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let root = new_file_system("tmpfs", &[("size", "4096"), ("mode", "0555")], flags);
+    let root = root.map_err(fail)?;
     rustix::process::fchdir(&root).map_err(fail)?;
     rustix::process::chroot(c".").map_err(fail)
 }

@@ -8,7 +8,7 @@ use agent_aws_policy::{
     Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, Reach, Sandbox, SourceKind, Wanted,
     is_region,
 };
-use agent_aws_protocol::{Ask, FailureCode, Lifetime, Minting, Refusal, RunRequest, SourceCredentials};
+use agent_aws_protocol::{Ask, FailureCode, Minting, Refusal, RunRequest, SourceCredentials};
 
 use crate::installation::{open_directory_of_root, open_file_of_root};
 use crate::refusal::{advise, refuse};
@@ -25,8 +25,6 @@ pub(crate) struct Granting {
     pub(crate) minting: Minting,
     /// The source file, for a system source.
     pub(crate) source: Option<SourceFile>,
-    /// Role ARN, for the audit trail.
-    pub(crate) role: String,
 }
 
 /// A root-owned source of credentials: its directory stays open, so that it can be reopened at each renewal.
@@ -52,10 +50,7 @@ impl SourceFile {
 /// What a request asks of policy.
 pub(crate) fn ask<'a>(identity: &'a Ask, sandbox: Option<&'a str>, network: Option<Network>) -> PolicyAsk<'a> {
     let wanted = match identity {
-        Ask::Named(name) => match name.strip_prefix("own:") {
-            Some(profile) => Wanted::Own(profile),
-            None => Wanted::Named(name),
-        },
+        Ask::Named(name) => Wanted::called(name),
         Ask::Own(profile) => Wanted::Own(profile),
         Ask::Unnamed => Wanted::Unnamed,
     };
@@ -120,7 +115,6 @@ fn granting(
     };
     let (names, narrow) = (spelt_out(&sandbox.reach.names)?, spelt_out(&request.allow_names)?);
     let reach = Reach { names, ..sandbox.reach.clone() };
-    let role = minting.role.clone().unwrap_or_default();
     let grant = Grant {
         session: session.into(),
         identity: decision.identity.to_string(),
@@ -143,7 +137,7 @@ fn granting(
         waived: sandbox.waive.iter().map(ToString::to_string).collect(),
         rw_paths: sandbox.rw_paths.iter().map(|p| p.resolve(&person.caller.home)).collect(),
     };
-    Ok(Granting { grant, minting, source, role })
+    Ok(Granting { grant, minting, source })
 }
 
 /// The ports that the caller wants on the host's loopback, where policy lets them.
@@ -166,11 +160,11 @@ fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, sessi
             Minting {
                 identity: identity.name.clone(),
                 source: SourceCredentials::ProfileFile { profile: profile.clone() },
-                role: Some(identity.role.as_str().to_string()),
+                role: Some(identity.role.clone()),
                 external_id: identity.external_id.clone(),
                 region: identity.region.clone().or_else(|| source.region.clone()),
                 sts_endpoint: source.sts_endpoint.clone(),
-                lifetime: Lifetime { duration: u32::try_from(identity.duration.as_secs()).unwrap_or(3600) },
+                duration: u32::try_from(identity.duration.as_secs()).unwrap_or(3600),
                 session_name,
                 source_identity: full.then(|| aws_name(&person.caller.login)),
                 tags: if full { tags(person, identity.name.as_str(), session) } else { vec![] },
@@ -186,7 +180,7 @@ fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, sessi
             external_id: None,
             region: request.region.clone(),
             sts_endpoint: own_variable(request, b"AWS_ENDPOINT_URL_STS"),
-            lifetime: Lifetime { duration: OWN_DURATION },
+            duration: OWN_DURATION,
             session_name,
             source_identity: None,
             tags: vec![],
@@ -251,7 +245,7 @@ fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
         ("access", minting.access.clone()),
         ("role", minting.role.clone().unwrap_or_default()),
         ("source", source),
-        ("duration", of_policy(format!("{} s", minting.lifetime.duration))),
+        ("duration", of_policy(format!("{} s", minting.duration))),
         ("attribution", of_policy(attribution.into())),
         ("denied", minting.deny_actions.join(", ")),
         ("may assume", of_policy(minting.may_assume.join(", "))),

@@ -3,10 +3,11 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use agent_aws_plan::Plan;
 use agent_aws_policy::Network;
-use agent_aws_protocol::gateway::{HelperToGateway, PlumberToHelper, Rules};
+use agent_aws_protocol::gateway::{GatewayToHelper, HelperToGateway, PlumberToHelper, Rules};
 use agent_aws_protocol::{Channel, FailureCode, Refusal};
 use agent_aws_sandbox::Group;
 
@@ -16,6 +17,9 @@ use crate::refusal::{advise, broken, refuse};
 use crate::service::{Manner, Service, ids_of};
 use crate::subject::{GATEWAY_USER, Person};
 
+/// How long a gateway that failed may take to say why.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// Who carries a session's network, and who makes it so.
 #[derive(Default)]
 pub(crate) struct Gateway {
@@ -23,6 +27,22 @@ pub(crate) struct Gateway {
     pub(crate) child: Option<Child>,
     /// Not started yet: it must be where the pipes are, or wait for the control group.
     pub(crate) plumber: Option<Service>,
+}
+
+impl Gateway {
+    /// Why it gave up, if it did: else the refusal that came of it.
+    pub(crate) fn cause(&self, refusal: Refusal) -> Refusal {
+        let said = self.child.as_ref().and_then(|g| g.channel.receive::<GatewayToHelper>(Some(LAST_WORDS)).ok());
+        match said.map(|said| said.message) {
+            Some(GatewayToHelper::Failed { cause }) => failed(&cause),
+            _ => refusal,
+        }
+    }
+}
+
+/// A gateway that cannot serve.
+pub(crate) fn failed(cause: &str) -> Refusal {
+    refuse(FailureCode::Kernel, format_args!("network `filtered`: {cause}"))
 }
 
 /// Starts what the session's network takes, and tells the gateway what may be reached.

@@ -25,8 +25,7 @@ mod sys;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,12 +39,12 @@ use agent_aws_protocol::{
 
 use crate::audit::Audit;
 use crate::decide::Granting;
-use crate::entry::{Entered, Mode};
+use crate::entry::Entered;
 use crate::policy_files::PolicyFiles;
-use crate::record::{Record, Records};
+use crate::record::Records;
 use crate::refusal::{advise, broken, installation, refuse, unplannable};
 use crate::renew::Renewal;
-use crate::subject::Person;
+use crate::subject::{Asked, Person};
 use crate::supervise::{Parts, Session};
 
 /// How long the CLI may take to say what it wants.
@@ -77,6 +76,8 @@ fn main() -> ExitCode {
 /// Reads the one request and does what it asks.
 fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
     let command = command()?;
+    // It answers while the CLI puts its request together.
+    let person = subject::resolve(&entered);
     let said = cli.receive::<CliToHelper>(Some(REQUEST)).map_err(|e| broken("agent-aws", e))?;
     let CliToHelper::Request(request) = said.message else {
         return Err(refuse(FailureCode::BadRequest, "the first message is no request"));
@@ -92,24 +93,26 @@ fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
         return Err(advise(FailureCode::BadRequest, text, "use an ordinary user, or say --allow-root"));
     }
     match request {
-        Request::Run(request) => run(entered, cli, &request, command),
-        Request::Identities { .. } => queries::identities(&entered, cli),
-        Request::Sessions => queries::sessions(&entered, cli),
-        Request::Stop(id) => queries::stop(&entered, cli, &id),
-        Request::Policy(question) => queries::policy(&entered, cli, &question),
-        Request::Doctor => queries::doctor(&entered, cli),
+        Request::Run(request) => run(entered, cli, &request, command, person),
+        Request::Identities { .. } => queries::identities(&entered, cli, person),
+        Request::Sessions => queries::sessions(&entered, cli, person),
+        Request::Stop(id) => queries::stop(&entered, cli, &id, person),
+        Request::Policy(question) => queries::policy(&entered, cli, &question, person),
+        Request::Doctor => queries::doctor(&entered, cli, person),
     }
 }
 
 /// One run, start to end.
-fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u8>>) -> Result<(), Refusal> {
+fn run(
+    entered: Entered,
+    cli: &Channel,
+    request: &RunRequest,
+    command: Vec<Vec<u8>>,
+    person: Asked,
+) -> Result<(), Refusal> {
     // Decide.
-    let opened = || -> Result<_, Refusal> {
-        let (audit, policy) = (Audit::open(&entered.mode)?, PolicyFiles::find(&entered.mode)?);
-        Ok((audit, policy.read(), policy))
-    };
-    let (person, opened) = subject::resolve_while(&entered, opened)?;
-    let (mut audit, read, policy) = opened?;
+    let (mut audit, policy) = (Audit::open(&entered.mode)?, PolicyFiles::find(&entered.mode)?);
+    let (read, person) = (policy.read(), person.answer()?);
     let session = session_id()?;
     audit.about(&[("session", &session), ("uid", &entered.caller.uid), ("login", &person.caller.login)]);
     let decided = read.and_then(|policy| decide::decide(&policy, &person, request, &session));
@@ -121,7 +124,7 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
     queries::show(cli, &plan)?;
     if request.explain {
         made_ready(cli, &mut plan)?;
-        return cli.send(&HelperToCli::Done).map_err(|e| broken("agent-aws", e));
+        return queries::send(cli, &HelperToCli::Done);
     }
     if !entered.mode.is_privileged() {
         let open = match plan.grant.network {
@@ -137,8 +140,13 @@ fn run(entered: Entered, cli: &Channel, request: &RunRequest, command: Vec<Vec<u
 
     let assembled = assemble(entered, cli, request, person, granting, plan, policy);
     match assembled {
-        Ok((parts, mode)) => {
-            supervise(rustix::io::dup(cli).map_err(|e| refuse(FailureCode::Kernel, e))?, parts, mode, audit, record)
+        Ok(parts) => {
+            let cli = rustix::io::fcntl_dupfd_cloexec(cli, 0).map_err(|e| refuse(FailureCode::Kernel, e))?;
+            // Supervise, without privilege, until the end.
+            let mut session = Session::new(Channel::new(cli, Duration::from_secs(10)), parts, audit);
+            let end = session.run();
+            session.finish(end, record);
+            Ok(())
         }
         Err(refusal) => {
             let _ = audit.record("end", &[("how", &refusal.text)]);
@@ -167,28 +175,21 @@ fn assemble(
     granting: Granting,
     mut plan: Plan,
     policy: PolicyFiles,
-) -> Result<(Parts, Mode), Refusal> {
+) -> Result<Parts, Refusal> {
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
-    let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref())?;
+    let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref());
+    let mut sandbox = sandbox.map_err(|refusal| gateway.cause(refusal))?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
+    let stop = supervise::stop()?;
+    // Init is being started meanwhile. No privilege is needed for the rest.
+    confine::confine(entered.mode)?;
+    sandbox.wait_for_init(&plan)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
-    let renewal = renewal(policy, person, granting, &plan);
+    let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok((Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts }, entered.mode))
-}
-
-/// Supervise, without privilege, until the end.
-fn supervise(cli: OwnedFd, parts: Parts, mode: Mode, audit: Audit, record: Record) -> Result<(), Refusal> {
-    let cli = Channel::new(cli, Duration::from_secs(10));
-    let mut session = Session::new(cli, parts, audit)?;
-    let end = match confine::confine(mode) {
-        Ok(()) => session.run(),
-        Err(refusal) => supervise::End::Refused(refusal),
-    };
-    session.finish(end, record);
-    Ok(())
+    Ok(Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts, stop })
 }
 
 /// The command: everything after `--`.
@@ -273,7 +274,8 @@ fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, sess
 }
 
 fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(), Refusal> {
-    audit.about(&[("identity", &granting.grant.identity), ("role", &granting.role)]);
+    let role = granting.minting.role.as_deref().unwrap_or_default();
+    audit.about(&[("identity", &granting.grant.identity), ("role", &role)]);
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let shown: String = command.join(" ").chars().take(1024).collect();
     audit.record(
@@ -295,18 +297,5 @@ fn row(entered: &Entered, plan: &Plan) -> SessionRow {
         sandbox: plan.grant.sandbox.clone(),
         started: audit::now(),
         command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
-    }
-}
-
-fn renewal(policy: PolicyFiles, person: Person, granting: Granting, plan: &Plan) -> Renewal {
-    let first = plan.command.first().map(|c| std::ffi::OsStr::from_bytes(c).display().to_string());
-    Renewal {
-        policy,
-        person,
-        identity: granting.grant.identity,
-        role: granting.minting.role,
-        sandbox: granting.grant.sandbox,
-        source: granting.source,
-        command: first.unwrap_or_default(),
     }
 }

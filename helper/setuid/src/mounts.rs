@@ -2,25 +2,25 @@
 //! agent with more than the plan says.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use agent_aws_protocol::{FailureCode, Refusal};
-use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::refusal::refuse;
 
 /// The mounts of a sandbox as they were when it began.
 pub(crate) struct Mounts {
-    table: OwnedFd,
+    table: File,
     planned: BTreeSet<u64>,
 }
 
 impl Mounts {
     /// Remembers the mounts that the process `pid` sees.
     pub(crate) fn of(pid: i32) -> Result<Self, Refusal> {
-        let fail = |e: rustix::io::Errno| refuse(FailureCode::Kernel, format_args!("the sandbox's mount table: {e}"));
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let table = openat(CWD, format!("/proc/{pid}/mountinfo"), flags, Mode::empty()).map_err(fail)?;
+        let fail = |e| refuse(FailureCode::Kernel, format_args!("the sandbox's mount table: {e}"));
+        let table = File::open(format!("/proc/{pid}/mountinfo")).map_err(fail)?;
         let planned = read(&table).map_err(fail)?;
         if planned.is_empty() {
             return Err(refuse(FailureCode::Kernel, "the sandbox has no mounts"));
@@ -42,16 +42,10 @@ impl AsFd for Mounts {
 }
 
 /// Ids of all mounts: the first field of each line.
-fn read(table: &OwnedFd) -> Result<BTreeSet<u64>, rustix::io::Errno> {
+fn read(mut table: &File) -> std::io::Result<BTreeSet<u64>> {
     let mut text = Vec::new();
-    let mut buffer = [0u8; 8192];
-    rustix::fs::seek(table, rustix::fs::SeekFrom::Start(0))?;
-    loop {
-        match rustix::io::read(table, &mut buffer)? {
-            0 => break,
-            n => text.extend_from_slice(buffer.get(..n).unwrap_or_default()),
-        }
-    }
+    table.rewind()?;
+    table.read_to_end(&mut text)?;
     let id = |line: &[u8]| std::str::from_utf8(line.split(|b| *b == b' ').next()?).ok()?.parse().ok();
     Ok(text.split(|b| *b == b'\n').filter_map(id).collect())
 }

@@ -10,22 +10,17 @@ use crate::entry::Entered;
 use crate::policy_files::PolicyFiles;
 use crate::record::Records;
 use crate::refusal::{broken, refuse};
-use crate::subject::{self, Person};
+use crate::subject::{Asked, Person};
 use crate::supervise::DOOR;
 
 /// Largest piece of text in one message, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// Sends text in pieces, then the end.
-pub(crate) fn say(cli: &Channel, text: &str) -> Result<(), Refusal> {
-    let mut piece = String::new();
+/// Sends text line by line, then the end.
+fn say(cli: &Channel, text: &str) -> Result<(), Refusal> {
     for line in text.split_inclusive('\n') {
-        if piece.len() + line.len() > PIECE {
-            send(cli, &HelperToCli::Text(std::mem::take(&mut piece)))?;
-        }
-        piece.extend(line.chars().take(PIECE / 4));
+        send(cli, &HelperToCli::Text(line.chars().take(PIECE / 4).collect()))?;
     }
-    send(cli, &HelperToCli::Text(piece))?;
     send(cli, &HelperToCli::Done)
 }
 
@@ -38,19 +33,18 @@ pub(crate) fn show(cli: &Channel, plan: &Plan) -> Result<(), Refusal> {
     send(cli, &HelperToCli::Prepare { door: DOOR })
 }
 
-fn send(cli: &Channel, message: &HelperToCli) -> Result<(), Refusal> {
+pub(crate) fn send(cli: &Channel, message: &HelperToCli) -> Result<(), Refusal> {
     cli.send(message).map_err(|e| broken("agent-aws", e))
 }
 
-fn person_and_policy(entered: &Entered) -> Result<(Person, Policy), Refusal> {
-    let person = subject::resolve(entered)?;
+fn person_and_policy(entered: &Entered, person: Asked) -> Result<(Person, Policy), Refusal> {
     let policy = PolicyFiles::find(&entered.mode)?.read()?;
-    Ok((person, policy))
+    Ok((person.answer()?, policy))
 }
 
 /// `agent-aws identities`.
-pub(crate) fn identities(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
-    let (person, policy) = person_and_policy(entered)?;
+pub(crate) fn identities(entered: &Entered, cli: &Channel, person: Asked) -> Result<(), Refusal> {
+    let (person, policy) = person_and_policy(entered, person)?;
     let offers = policy.offers(&person.subject).into_iter().map(|offer| {
         let identity = match &offer.identity {
             agent_aws_policy::Offered::Policy(identity) => Some(*identity),
@@ -58,7 +52,7 @@ pub(crate) fn identities(entered: &Entered, cli: &Channel) -> Result<(), Refusal
         };
         IdentityOffer {
             name: offer.identity.to_string(),
-            role: identity.map(|i| i.role.as_str().to_string()),
+            role: identity.map(|i| i.role.clone()),
             access: identity.map_or("full".into(), |i| i.access.to_string()),
             sandboxes: offer.sandboxes.iter().map(|s| s.name.clone()).collect(),
         }
@@ -68,15 +62,14 @@ pub(crate) fn identities(entered: &Entered, cli: &Channel) -> Result<(), Refusal
 }
 
 /// `agent-aws sessions`: the caller's own; everybody's for root.
-pub(crate) fn sessions(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
-    let rows = records(entered)?.rows(own_only(entered))?;
-    send(cli, &HelperToCli::Sessions(rows))?;
+pub(crate) fn sessions(entered: &Entered, cli: &Channel, person: Asked) -> Result<(), Refusal> {
+    send(cli, &HelperToCli::Sessions(records(entered, person)?.rows(own_only(entered))?))?;
     send(cli, &HelperToCli::Done)
 }
 
 /// `agent-aws stop ID`.
-pub(crate) fn stop(entered: &Entered, cli: &Channel, id: &str) -> Result<(), Refusal> {
-    match records(entered)?.stop(id, own_only(entered))? {
+pub(crate) fn stop(entered: &Entered, cli: &Channel, id: &str, person: Asked) -> Result<(), Refusal> {
+    match records(entered, person)?.stop(id, own_only(entered))? {
         true => send(cli, &HelperToCli::Done),
         false => Err(refuse(FailureCode::BadRequest, "there is no such session of yours: see `agent-aws sessions`")),
     }
@@ -86,17 +79,22 @@ fn own_only(entered: &Entered) -> Option<u32> {
     (!entered.root_caller).then_some(entered.caller.uid)
 }
 
-fn records(entered: &Entered) -> Result<Records, Refusal> {
+fn records(entered: &Entered, person: Asked) -> Result<Records, Refusal> {
     let home = match entered.mode.is_privileged() {
         true => std::path::PathBuf::new(),
-        false => subject::resolve(entered)?.caller.home,
+        false => person.answer()?.caller.home,
     };
     Records::open(&entered.mode, &home)
 }
 
 /// `agent-aws policy explain`: rules that apply to the caller; all of them for root.
-pub(crate) fn policy(entered: &Entered, cli: &Channel, question: &PolicyQuestion) -> Result<(), Refusal> {
-    let (person, policy) = person_and_policy(entered)?;
+pub(crate) fn policy(
+    entered: &Entered,
+    cli: &Channel,
+    question: &PolicyQuestion,
+    person: Asked,
+) -> Result<(), Refusal> {
+    let (person, policy) = person_and_policy(entered, person)?;
     let asked = ask(&question.identity, question.sandbox.as_deref(), None::<Network>);
     let explanation = policy.explain(&person.subject, &asked, entered.root_caller);
     let mut text = match &explanation.outcome {
@@ -113,7 +111,7 @@ pub(crate) fn policy(entered: &Entered, cli: &Channel, question: &PolicyQuestion
 }
 
 /// `agent-aws doctor`, the side that only the helper can see.
-pub(crate) fn doctor(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
+pub(crate) fn doctor(entered: &Entered, cli: &Channel, person: Asked) -> Result<(), Refusal> {
     let mode = if entered.mode.is_privileged() { "setuid: policy binds" } else { "unprivileged: policy is advisory" };
     let mut lines = vec![format!("ok\tmode\t{mode}\n")];
     lines.extend(entered.installation.fault().map(|fault| format!("fail\tinstallation\t{fault}\n")));
@@ -123,6 +121,6 @@ pub(crate) fn doctor(entered: &Entered, cli: &Channel) -> Result<(), Refusal> {
     };
     lines.push(check("policy", PolicyFiles::find(&entered.mode).and_then(|p| p.read()).map(drop)));
     lines.push(check("audit", Audit::open(&entered.mode).map(drop)));
-    lines.push(check("user database", subject::resolve(entered).map(drop)));
+    lines.push(check("user database", person.answer().map(drop)));
     say(cli, &lines.concat())
 }

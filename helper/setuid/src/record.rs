@@ -75,7 +75,7 @@ impl Records {
             return Err(refuse(FailureCode::BadRequest, text));
         }
         let content = Content { supervisor: std::process::id().cast_signed(), row: row.clone() };
-        let bytes = postcard_bytes(&content)?;
+        let bytes = postcard::to_stdvec(&content).map_err(fail)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.directory, &row.id, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(fail)?;
@@ -131,15 +131,17 @@ impl Records {
         Ok(found)
     }
 
-    fn is_locked(&self, name: &str) -> bool {
+    fn open_one(&self, name: &str) -> Option<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&self.directory, name, flags, Mode::empty());
-        file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+        openat(&self.directory, name, flags, Mode::empty()).ok()
+    }
+
+    fn is_locked(&self, name: &str) -> bool {
+        self.open_one(name).is_some_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
     }
 
     fn read(&self, name: &str) -> Option<Content> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&self.directory, name, flags, Mode::empty()).ok()?;
+        let file = self.open_one(name)?;
         let mut bytes = Vec::new();
         std::fs::File::from(file).take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
         agent_aws_protocol::decode(&bytes).ok()
@@ -151,11 +153,6 @@ fn make(at: &OwnedFd, name: &str) -> Result<(), Refusal> {
         Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
         Err(e) => Err(fail(e)),
     }
-}
-
-fn postcard_bytes(content: &Content) -> Result<Vec<u8>, Refusal> {
-    let frame = agent_aws_protocol::encode(content, 0).map_err(fail)?;
-    Ok(frame.get(agent_aws_protocol::Header::SIZE..).unwrap_or_default().to_vec())
 }
 
 impl Drop for Record {

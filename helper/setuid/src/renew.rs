@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use agent_aws_policy::{Ask, Decision, Granted, SourceKind, Wanted};
 
-use crate::decide::SourceFile;
+use crate::decide::{Granting, SourceFile};
 use crate::policy_files::PolicyFiles;
 use crate::subject::Person;
 
@@ -12,12 +12,7 @@ use crate::subject::Person;
 pub(crate) struct Renewal {
     pub(crate) policy: PolicyFiles,
     pub(crate) person: Person,
-    pub(crate) identity: String,
-    pub(crate) role: Option<String>,
-    pub(crate) sandbox: String,
-    pub(crate) source: Option<SourceFile>,
-    /// First argument of the command, for messages.
-    pub(crate) command: String,
+    pub(crate) granting: Granting,
 }
 
 /// Why there is no leave to refresh.
@@ -32,16 +27,12 @@ impl Renewal {
     /// The freshly opened source; `Undecided` while policy or source cannot be read, as in the middle of an edit.
     pub(crate) fn decide(&self) -> Result<Option<OwnedFd>, Declined> {
         let policy = self.policy.read().map_err(|refusal| Declined::Undecided(refusal.text))?;
-        let wanted = match self.identity.strip_prefix("own:") {
-            Some(profile) => Wanted::Own(profile),
-            None => Wanted::Named(&self.identity),
-        };
-        let ask = Ask { wanted, sandbox: Some(&self.sandbox), network: None };
-        let decision = policy.decide(&self.person.subject, &ask);
-        let decision =
-            decision.map_err(|_| Declined::Revoked("policy does not grant this identity any more".into()))?;
+        let grant = &self.granting.grant;
+        let ask = Ask { wanted: Wanted::called(&grant.identity), sandbox: Some(&grant.sandbox), network: None };
+        let revoked = |_| Declined::Revoked("policy does not grant this identity any more".into());
+        let decision = policy.decide(&self.person.subject, &ask).map_err(revoked)?;
         self.same(&decision).map_err(Declined::Revoked)?;
-        self.source.as_ref().map(SourceFile::open).transpose().map_err(Declined::Undecided)
+        self.granting.source.as_ref().map(SourceFile::open).transpose().map_err(Declined::Undecided)
     }
 
     /// A session keeps what it was told when it began. Where that changed, it must begin again.
@@ -50,8 +41,8 @@ impl Renewal {
             return Ok(());
         };
         let SourceKind::ProfileFile { path, .. } = &source.kind;
-        let moved = self.source.as_ref().is_none_or(|s| s.path() != path);
-        match self.role.as_deref() == Some(identity.role.as_str()) && !moved {
+        let moved = self.granting.source.as_ref().is_none_or(|s| s.path() != path);
+        match self.granting.minting.role.as_ref() == Some(&identity.role) && !moved {
             true => Ok(()),
             false => Err("policy gives this identity another role or source now: start a new session".into()),
         }

@@ -1,9 +1,9 @@
 //! Making the sandbox: open what the plan needs with the rights of whoever may, then build in new namespaces, drop, and
 //! execute init.
 
-use std::ffi::{CString, OsStr};
+use std::convert::Infallible;
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use agent_aws_sandbox as linux;
 use agent_aws_sandbox::{Builder, Failure, Group, Ids, KernelFacts, Listeners, Namespaces, Opened};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,10 @@ pub(crate) struct Sandbox {
     pub(crate) init: Child,
     /// The doors.
     pub(crate) listeners: Listeners,
+    /// The inherited door: the broker's end, the agent's end.
+    pub(crate) inherited: (OwnedFd, OwnedFd),
+    report: Channel,
+    guard: Option<Child>,
 }
 
 /// What a child says of sources.
@@ -52,20 +57,17 @@ enum Found {
     Done,
 }
 
-/// What the builder says.
-#[derive(Debug, Serialize, Deserialize)]
-enum Built {
-    /// Mounts stand; the broker's ends of the doors come along.
-    Mounted { http: bool },
-    /// It went no further.
-    Refused(Refusal),
-}
+/// What the builder says: the mounts stand, and whether there is a door over HTTP; the broker's ends of the doors come
+/// along. Or why it went no further.
+type Built = Result<bool, Refusal>;
 
-/// Builds it.
+/// Builds it, until the mounts stand.
 pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Sandbox, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
+    let inherited = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let inherited = inherited.map_err(|e| refuse(FailureCode::Kernel, format_args!("socketpair: {e}")))?;
     let private = plan.grant.network != Network::Shared;
     let facts = KernelFacts::probe(!entered.mode.is_privileged());
     let prepared = match entered.mode.is_privileged() {
@@ -82,32 +84,26 @@ pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
         false => gateway::guard(plumber, group.as_ref(), plan)?,
     };
     let namespaces = Namespaces { network: private, user: facts.user_namespace, group };
-    let builder = Child::start(Some(namespaces), BUILDING, |report| {
+    // Why the kernel gives none, and what to do, the CLI says.
+    let builder = Child::start("new namespaces", Some(namespaces), BUILDING, |report| {
         let report = Channel::new(report, BUILDING);
         let refusal = become_init(entered, plan, facts, prepared, (&report, theirs, plumber));
-        let _ = report.send(&Built::Refused(refusal));
+        let _ = report.send(&Built::Err(refusal));
         125
-    });
-    // Why the kernel gives none, and what to do, the CLI says.
-    let builder = builder.map_err(|e| kernel(Failure::plain("new namespaces", e)))?;
-    let listeners = hear(&builder)?;
-    gateway::guarded(guard, plan)?;
-    let init = Child { channel: ours, ..builder };
-    Ok(Sandbox { init, listeners })
+    })?;
+    let Child { process, channel: report } = builder;
+    let said = report.receive::<Built>(Some(BUILDING)).map_err(|e| broken("setting up the sandbox", e))?;
+    let listeners = Listeners { http: said.message?, doors: said.descriptors };
+    Ok(Sandbox { init: Child { process, channel: ours }, listeners, inherited, report, guard })
 }
 
-/// The builder's report: mounted, then silence because init was executed.
-fn hear(builder: &Child) -> Result<Listeners, Refusal> {
-    let mut listeners = Listeners::default();
-    loop {
-        let said = match builder.channel.receive::<Built>(Some(BUILDING)) {
-            Err(ChannelError::Closed) if !listeners.doors.is_empty() => return Ok(listeners),
-            Err(e) => return Err(broken("setting up the sandbox", e)),
-            Ok(said) => said,
-        };
-        match said.message {
-            Built::Refused(refusal) => return Err(refusal),
-            Built::Mounted { http } => listeners = Listeners { doors: said.descriptors, http },
+impl Sandbox {
+    /// Waits until init was executed, which is silence, and what guards it is there.
+    pub(crate) fn wait_for_init(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        match self.report.receive::<Built>(Some(BUILDING)) {
+            Err(ChannelError::Closed) => gateway::guarded(self.guard.take(), plan),
+            Err(e) => Err(broken("setting up the sandbox", e)),
+            Ok(said) => Err(said.message.err().unwrap_or_else(|| installation("two sandboxes", "report this"))),
         }
     }
 }
@@ -235,7 +231,7 @@ fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
 /// In a child with all of the caller's ids: what root may not open (FUSE, root_squash) the caller may, what the caller
 /// may not open stays closed, and a file server that hangs hangs only the child.
 fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Child, Refusal> {
-    let child = Child::start(None, OPENING, |socket| {
+    Child::start("starting a process", None, OPENING, |socket| {
         let channel = Channel::new(socket, OPENING);
         match linux::become_permanently(caller).and_then(|()| tell_opened(plan, &channel)) {
             Ok(()) => 0,
@@ -244,8 +240,7 @@ fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Child, Refusal> {
                 1
             }
         }
-    });
-    child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))
+    })
 }
 
 fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {
@@ -312,7 +307,7 @@ fn become_init(
         Some(prepared) => Ok(prepared),
         None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, facts)),
     };
-    match prepared.and_then(|p| finish(entered, plan, p, &with)) {
+    match prepared.and_then(|p| finish(entered, plan, p, &with).map_err(kernel)) {
         Ok(never) => match never {},
         Err(refusal) => refusal,
     }
@@ -323,36 +318,34 @@ fn finish(
     plan: &Plan,
     prepared: Prepared,
     (report, channel, plumber): &(&Channel, OwnedFd, Option<&Service>),
-) -> Result<std::convert::Infallible, Refusal> {
+) -> Result<Infallible, Failure> {
     let owner = (entered.caller.uid, entered.caller.gid);
     // Now: from before it is in its group, the root of what it sees would be the caller's.
-    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| kernel(Failure::plain("a cgroup namespace", e)))?;
+    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|e| Failure::plain("a cgroup namespace", e))?;
     // Modes are said where they matter; the mask would only take from them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let plumber = plumber.filter(|_| prepared.lowered.private_network).map(|p| p.start(None)).transpose()?;
-    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops).map_err(kernel)?;
+    let laying = |e: Refusal| Failure::plain("the sandbox's network", e.text);
+    let plumber = plumber.filter(|_| prepared.lowered.private_network).map(|p| p.start(None));
+    let plumber = plumber.transpose().map_err(laying)?;
+    let listeners = Builder::new(prepared.trees, owner).apply(&prepared.lowered.ops)?;
     if let Some(plumber) = plumber {
-        laid(plumber, !plan.grant.publish.is_empty())?;
+        laid(plumber, !plan.grant.publish.is_empty()).map_err(laying)?;
     }
     let doors: Vec<_> = listeners.doors.iter().map(AsFd::as_fd).collect();
-    let told = report.send_with(&Built::Mounted { http: listeners.http }, &doors);
-    told.map_err(|e| broken("the helper", e))?;
+    let told = report.send_with(&Built::Ok(listeners.http), &doors);
+    told.map_err(|e| Failure::plain("the helper", e))?;
     // Opened beneath the new root, where Landlock's rules cover it.
     let init = openat(CWD, INIT, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let init = init.map_err(|e| kernel(Failure::os("opening", Path::new(INIT), e)))?;
-    linux::become_permanently(&entered.caller).map_err(kernel)?;
-    let death = set_parent_process_death_signal(Some(Signal::KILL));
-    death.map_err(|e| kernel(Failure::plain("PDEATHSIG", e)))?;
+    let init = init.map_err(|e| Failure::os("opening", Path::new(INIT), e))?;
+    linux::become_permanently(&entered.caller)?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| Failure::plain("PDEATHSIG", e))?;
     restore_limits(&entered.limits, &plan.grant.limits, !entered.mode.is_privileged());
-    sys::duplicate_to(channel.as_fd(), sys::CHANNEL).map_err(|e| kernel(Failure::plain("init's channel", e)))?;
-    let mut arguments = vec![CString::from(c"agent-aws-init")];
-    for argument in &plan.command {
-        let argument = CString::new(argument.as_slice());
-        arguments.push(argument.map_err(|_| refuse(FailureCode::BadRequest, "an argument contains a NUL byte"))?);
-    }
-    linux::restrict(&prepared.lowered.fence).map_err(kernel)?;
-    let error = sys::execute(init.as_fd(), &arguments, &[]);
-    Err(kernel(Failure::os("executing", &PathBuf::from(OsStr::from_bytes(INIT.as_bytes())), error)))
+    sys::duplicate_to(channel.as_fd(), sys::CHANNEL).map_err(|e| Failure::plain("init's channel", e))?;
+    let command = plan.command.iter().map(|argument| CString::new(argument.as_slice()));
+    let arguments = [Ok(c"agent-aws-init".into())].into_iter().chain(command).collect::<Result<Vec<_>, _>>();
+    let arguments = arguments.map_err(|_| Failure::plain("the command", "an argument contains a NUL byte"))?;
+    linux::restrict(&prepared.lowered.fence)?;
+    Err(Failure::os("executing", Path::new(INIT), sys::execute(init.as_fd(), &arguments, &[])))
 }
 
 /// The user namespace of unprivileged mode knows the caller's ids and no others. setgroups is denied first, or a group

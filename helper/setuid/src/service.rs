@@ -4,15 +4,15 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use agent_aws_protocol::{FailureCode, Refusal};
-use agent_aws_sandbox::{Failure, Ids, become_permanently, become_plumber, forbid_gaining_unprivileged};
+use agent_aws_protocol::Refusal;
+use agent_aws_sandbox::{Failure, Ids, Status, become_checked, become_plumber, forbid_gaining_unprivileged};
 use nix::sys::signal::SigSet;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::child::Child;
 use crate::confine::empty_root;
 use crate::entry::{Entered, null};
-use crate::refusal::{installation, refuse};
+use crate::refusal::installation;
 use crate::sys;
 
 /// How long a message that has begun may take.
@@ -66,12 +66,11 @@ impl Service {
     pub(crate) fn start(&self, channel: Option<BorrowedFd<'_>>) -> Result<Child, Refusal> {
         let channel = channel.or(self.channel.as_ref().map(AsFd::as_fd));
         let null = null().map_err(|e| installation(format!("/dev/null: {e}"), "the machine is broken"))?;
-        let child = Child::start(None, PATIENCE, |socket| {
+        Child::start(format_args!("starting {}", self.name), None, PATIENCE, |socket| {
             let failure = self.become_it(&null, socket, channel);
             drop(failure);
             125
-        });
-        child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting {}: {e}", self.name)))
+        })
     }
 
     /// In the child. Returns only with what kept it from becoming the service.
@@ -86,10 +85,11 @@ impl Service {
         match (self.manner, &self.ids) {
             (Manner::Plumber, ids) => become_plumber(ids.as_ref())?,
             (manner, Some(ids)) => {
+                let status = Status::open()?;
                 if manner == Manner::NoFiles {
                     empty_root()?;
                 }
-                become_permanently(ids)?;
+                become_checked(ids, &status)?;
             }
             (_, None) => forbid_gaining_unprivileged()?,
         }

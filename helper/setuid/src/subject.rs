@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::Entered;
-use crate::refusal::{advise, installation, refuse};
+use crate::refusal::{advise, installation};
 
 /// How long the user database may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -56,36 +56,40 @@ pub(crate) struct Person {
     pub(crate) gateway: Option<(u32, u32)>,
 }
 
-/// Asks the database about the caller.
-pub(crate) fn resolve(entered: &Entered) -> Result<Person, Refusal> {
-    resolve_while(entered, || ()).map(|(person, ())| person)
+/// A question to the database that has been asked. It answers while we do something else.
+pub(crate) struct Asked {
+    child: Result<Child, Refusal>,
+    uid: u32,
+    gid: u32,
 }
 
-/// The same, doing something else while it answers.
-pub(crate) fn resolve_while<T>(entered: &Entered, work: impl FnOnce() -> T) -> Result<(Person, T), Refusal> {
+/// Asks the database about the caller.
+pub(crate) fn resolve(entered: &Entered) -> Asked {
     let (uid, gid) = (entered.caller.uid, entered.caller.gid);
     let groups = match &entered.caller.groups {
         Some(groups) => groups.clone(),
         None => rustix::process::getgroups().unwrap_or_default().iter().map(|g| g.as_raw()).collect(),
     };
     let privileged = entered.mode.is_privileged();
-    let child = Child::start(None, DEADLINE, |socket| {
+    let child = Child::start("starting a process", None, DEADLINE, |socket| {
         if privileged {
             let nobody = Ids { uid: NOBODY, gid: NOBODY, groups: Some(vec![]) };
             if become_permanently(&nobody).is_err() {
                 return 1;
             }
         }
-        match Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)) {
-            Ok(()) => 0,
-            Err(_) => 1,
-        }
+        i32::from(Channel::new(socket, DEADLINE).send(&ask(uid, gid, &groups)).is_err())
     });
-    let child = child.map_err(|e| refuse(FailureCode::Kernel, format_args!("starting a process: {e}")))?;
-    let done = work();
-    let answer = child.channel.receive::<Answer>(Some(DEADLINE));
-    let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?.message;
-    person(uid, gid, answer).map(|person| (person, done))
+    Asked { child, uid, gid }
+}
+
+impl Asked {
+    /// Waits for the answer.
+    pub(crate) fn answer(self) -> Result<Person, Refusal> {
+        let answer = self.child?.channel.receive::<Answer>(Some(DEADLINE));
+        let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?;
+        person(self.uid, self.gid, answer.message)
+    }
 }
 
 fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {

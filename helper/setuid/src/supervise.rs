@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use agent_aws_protocol::gateway::GatewayToHelper;
 use agent_aws_protocol::{
     BrokerToHelper, Channel, ChannelError, CliToHelper, EnvVar, Exit, FailureCode, HelperToBroker, HelperToCli,
-    HelperToInit, InitToHelper, Refusal, Started, state,
+    HelperToInit, InitToHelper, Refusal, Started, state, wait_for,
 };
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::event::{PollFd, PollFlags};
 
 use crate::audit::Audit;
 use crate::child::Child;
+use crate::gateway::failed;
 use crate::mounts::Mounts;
 use crate::refusal::{advise, broken, refuse};
 use crate::renew::{Declined, Renewal};
@@ -40,6 +40,8 @@ pub(crate) struct Parts {
     /// Whether the agent waits for the first mint.
     pub(crate) wait: bool,
     pub(crate) mounts: Mounts,
+    /// `agent-aws stop`.
+    pub(crate) stop: SignalFd,
 }
 
 /// A running session.
@@ -47,7 +49,6 @@ pub(crate) struct Session {
     cli: Channel,
     parts: Parts,
     audit: Audit,
-    stop: SignalFd,
     state: state::State,
     group: Option<i32>,
     minted: bool,
@@ -64,21 +65,27 @@ pub(crate) enum End {
     Agent(Exit),
     /// We ended it, or it never ran.
     Refused(Refusal),
+    /// The command or the working directory cannot be used.
+    NotExecuted { errno: i32, directory: bool },
     /// The CLI is gone: nobody is left to tell.
     Abandoned,
 }
 
-/// Which conversations have something to say.
-struct Ready {
-    cli: bool,
-    init: bool,
-    broker: bool,
-    gateway: bool,
-    stop: bool,
-    mounts: bool,
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
-/// Hands the doors to the broker and the command to init. Called with privilege still there.
+/// SIGTERM, which is blocked, as a descriptor.
+pub(crate) fn stop() -> Result<SignalFd, Refusal> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))
+}
+
+/// Hands the doors to the broker and the command to init.
 pub(crate) fn launch(
     sandbox: Sandbox,
     broker: Child,
@@ -86,8 +93,7 @@ pub(crate) fn launch(
     directory: Vec<u8>,
 ) -> Result<(Child, Child), Refusal> {
     let gone = |who: &'static str| move |e| broken(who, e);
-    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-    let (serving, capability) = pair.map_err(|e| refuse(FailureCode::Kernel, format_args!("socketpair: {e}")))?;
+    let (serving, capability) = sandbox.inherited;
     let doors: Vec<_> = [&serving].into_iter().chain(&sandbox.listeners.doors).map(AsFd::as_fd).collect();
     let http = sandbox.listeners.http;
     broker.channel.send_with(&HelperToBroker::Doors { http }, &doors).map_err(gone("the broker"))?;
@@ -103,80 +109,62 @@ pub(crate) fn launch(
 
 impl Session {
     /// A session whose init and broker were told what to do.
-    pub(crate) fn new(cli: Channel, parts: Parts, audit: Audit) -> Result<Self, Refusal> {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGTERM);
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let stop = SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))?;
+    pub(crate) fn new(cli: Channel, parts: Parts, audit: Audit) -> Self {
         let (state, since) = (state::State::Starting, Instant::now());
         let reachable = parts.gateway.is_none();
-        Ok(Self { cli, parts, audit, stop, state, group: None, minted: false, reachable, cause: None, since })
+        Self { cli, parts, audit, state, group: None, minted: false, reachable, cause: None, since }
     }
 
     /// Until the end.
     pub(crate) fn run(&mut self) -> End {
         loop {
-            let ready = match self.wait_for_something() {
-                Ok(ready) => ready,
-                Err(refusal) => return End::Refused(refusal),
-            };
-            // Init first: how the agent ended is worth more than that something else ended after it.
-            let step = self.attend(&ready);
-            match step {
-                Ok(None) => {}
-                Ok(Some(end)) => return end,
-                Err(refusal) => return End::Refused(refusal),
+            if let Err(end) = self.attend() {
+                return end;
             }
         }
     }
 
-    fn attend(&mut self, ready: &Ready) -> Result<Option<End>, Refusal> {
-        if ready.init
-            && let Some(end) = self.hear_init()?
-        {
-            return Ok(Some(end));
+    fn attend(&mut self) -> Result<(), End> {
+        let [cli, init, broker, stop, mounts, gateway] = self.wait_for_something()?;
+        // Init first: how the agent ended is worth more than that something else ended after it.
+        if init {
+            self.hear_init()?;
         }
-        if ready.broker {
+        if broker {
             self.hear_broker()?;
         }
-        if ready.gateway {
+        if gateway {
             self.hear_gateway()?;
         }
-        if ready.cli
-            && let Some(end) = self.hear_cli()?
-        {
-            return Ok(Some(end));
+        if cli {
+            self.hear_cli()?;
         }
-        if ready.mounts && !self.parts.mounts.all_there() {
+        if mounts && !self.parts.mounts.all_there() {
             let text = "a mount of the sandbox vanished (something outside replaced what it covers)";
-            return Err(advise(
-                FailureCode::Ended,
-                text,
-                "start again; do not change protected files during a session",
-            ));
+            let advice = "start again; do not change protected files during a session";
+            return Err(advise(FailureCode::Ended, text, advice).into());
         }
-        if ready.stop && self.was_stopped() {
-            return Err(refuse(FailureCode::Ended, "the session was stopped"));
+        match stop && self.was_stopped() {
+            true => Err(refuse(FailureCode::Ended, "the session was stopped").into()),
+            false => Ok(()),
         }
-        Ok(None)
     }
 
-    fn wait_for_something(&self) -> Result<Ready, Refusal> {
+    /// Which conversations have something to say: the CLI, init, the broker, a signal, the mount table, the gateway.
+    fn wait_for_something(&self) -> Result<[bool; 6], Refusal> {
         let limit = (self.state != state::State::Running).then_some(START);
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
-        let timeout = left
-            .map(|d| Timespec { tv_sec: i64::try_from(d.as_secs()).unwrap_or(1), tv_nsec: d.subsec_nanos().into() });
-        // Without a gateway the last one stands for nothing twice.
+        // Without a gateway its place is the broker's once more.
         let gateway = self.parts.gateway.as_ref().map_or(&self.parts.broker.channel, |g| &g.channel);
         let mut fds = [
             PollFd::new(&self.cli, PollFlags::IN),
             PollFd::new(&self.parts.init.channel, PollFlags::IN),
             PollFd::new(&self.parts.broker.channel, PollFlags::IN),
-            PollFd::new(&self.stop, PollFlags::IN),
+            PollFd::new(&self.parts.stop, PollFlags::IN),
             PollFd::new(&self.parts.mounts, PollFlags::PRI),
             PollFd::new(gateway, PollFlags::IN),
         ];
-        match poll(&mut fds, timeout.as_ref()) {
+        match wait_for(&mut fds, left) {
             Ok(0) => {
                 let cause = self.cause.as_deref().unwrap_or("waiting for them took too long");
                 return Err(self.no_credentials(cause));
@@ -185,48 +173,25 @@ impl Session {
             Err(e) => return Err(refuse(FailureCode::Kernel, format_args!("poll: {e}"))),
         }
         let [cli, init, broker, stop, mounts, gateway] = fds.map(|fd| !fd.revents().is_empty());
-        let gateway = gateway && self.parts.gateway.is_some();
-        Ok(Ready { cli, init, broker, gateway, stop, mounts })
+        Ok([cli, init, broker, stop, mounts, gateway && self.parts.gateway.is_some()])
     }
 
-    fn hear_init(&mut self) -> Result<Option<End>, Refusal> {
+    fn hear_init(&mut self) -> Result<(), End> {
         let said =
             self.parts.init.channel.receive::<InitToHelper>(None).map_err(|e| broken("init ended: the sandbox", e))?;
         if !state::init_may(self.state, &said.message) {
-            return Err(refuse(FailureCode::Ended, "init said something out of turn"));
+            return Err(refuse(FailureCode::Ended, "init said something out of turn").into());
         }
         match said.message {
             InitToHelper::Hello => {
                 self.group = said.pid;
                 self.ready_if_all_is()?;
             }
-            InitToHelper::CannotExecute { errno, directory } => {
-                return Ok(Some(End::Refused(self.cannot_execute(errno, directory))));
-            }
+            InitToHelper::CannotExecute { errno, directory } => return Err(End::NotExecuted { errno, directory }),
             InitToHelper::Stopped(signal) => self.tell_cli(&HelperToCli::Stopped(signal))?,
-            InitToHelper::Ended(exit) => return Ok(Some(End::Agent(exit))),
+            InitToHelper::Ended(exit) => return Err(End::Agent(exit)),
         }
-        Ok(None)
-    }
-
-    fn cannot_execute(&self, errno: i32, directory: bool) -> Refusal {
-        let error = std::io::Error::from_raw_os_error(errno);
-        let command = self.parts.renewal.command.escape_debug().to_string();
-        if directory {
-            return refuse(FailureCode::BadRequest, format_args!("the working directory cannot be entered: {error}"));
-        }
-        match errno {
-            libc::ENOENT | libc::ENOTDIR => {
-                let advice =
-                    "it must lie in a system directory, the project, or the agent's home (`agent-aws run --explain`)";
-                advise(
-                    FailureCode::CommandNotFound,
-                    format_args!("`{command}` is not there inside the sandbox"),
-                    advice,
-                )
-            }
-            _ => refuse(FailureCode::CommandNotExecutable, format_args!("`{command}` cannot be executed: {error}")),
-        }
+        Ok(())
     }
 
     /// The agent begins when its process waits and, unless told otherwise, credentials are there.
@@ -289,9 +254,7 @@ impl Session {
                 }
                 self.ready_if_all_is()
             }
-            GatewayToHelper::Failed { cause } => {
-                Err(refuse(FailureCode::Kernel, format_args!("network `filtered`: {cause}")))
-            }
+            GatewayToHelper::Failed { cause } => Err(failed(&cause)),
             GatewayToHelper::Blocked { name, port, why, count } => {
                 let name = name.chars().take(255).flat_map(char::escape_debug).collect::<String>();
                 let fields: [crate::audit::Field<'_>; 4] =
@@ -303,7 +266,7 @@ impl Session {
     }
 
     fn no_credentials(&self, cause: &str) -> Refusal {
-        let text = format!("no credentials for `{}`: {cause}", self.parts.renewal.identity);
+        let text = format!("no credentials for `{}`: {cause}", self.parts.renewal.granting.grant.identity);
         advise(FailureCode::Credentials, text, "`--no-wait` starts the agent without them")
     }
 
@@ -324,12 +287,12 @@ impl Session {
         }
     }
 
-    fn hear_cli(&mut self) -> Result<Option<End>, Refusal> {
+    fn hear_cli(&mut self) -> Result<(), End> {
         let Ok(said) = self.cli.receive::<CliToHelper>(None) else {
-            return Ok(Some(End::Abandoned));
+            return Err(End::Abandoned);
         };
         if !state::cli_may(self.state, &said.message) || !said.descriptors.is_empty() {
-            return Err(refuse(FailureCode::Ended, "agent-aws said something out of turn"));
+            return Err(refuse(FailureCode::Ended, "agent-aws said something out of turn").into());
         }
         match said.message {
             CliToHelper::Begin => {
@@ -339,18 +302,20 @@ impl Session {
             // Before the agent begins, a signal is for the run as a whole.
             CliToHelper::Signal(number) if self.state != state::State::Running => {
                 let deadly = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&number);
-                return Ok(deadly.then_some(End::Agent(Exit::Signal(number))));
+                if deadly {
+                    return Err(End::Agent(Exit::Signal(number)));
+                }
             }
             CliToHelper::Signal(number) => self.tell_init(&HelperToInit::Signal(number))?,
             CliToHelper::Request(_) | CliToHelper::Prepared(_) => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     /// SIGTERM counts from root (`agent-aws stop`), and without privilege from the caller.
     fn was_stopped(&self) -> bool {
         let us = rustix::process::geteuid().as_raw();
-        while let Ok(Some(signal)) = self.stop.read_signal() {
+        while let Ok(Some(signal)) = self.parts.stop.read_signal() {
             if signal.ssi_uid == us || signal.ssi_uid == 0 {
                 return true;
             }
@@ -372,21 +337,22 @@ impl Session {
 
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
-        // All end at the same time.
-        self.parts.broker.process.kill();
-        self.parts.gateway.iter().for_each(|gateway| gateway.process.kill());
-        drop(self.parts);
-        drop(record);
+        // All end at the same time: the mounts with init, if nobody else holds them.
+        let Parts { init, broker, gateway, mounts, .. } = self.parts;
+        [&init, &broker].into_iter().chain(&gateway).for_each(|child| child.process.kill());
+        drop((mounts, init, broker, gateway, record));
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
             End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),
             End::Refused(refusal) => refusal.text.clone(),
+            End::NotExecuted { errno, .. } => format!("not executed: {}", std::io::Error::from_raw_os_error(*errno)),
             End::Abandoned => "agent-aws was gone".into(),
         };
         let _ = self.audit.record("end", &[("how", &how)]);
         let _ = match end {
             End::Agent(exit) => self.cli.send(&HelperToCli::Ended(exit)),
             End::Refused(refusal) => self.cli.send(&HelperToCli::Refused(refusal)),
+            End::NotExecuted { errno, directory } => self.cli.send(&HelperToCli::NotExecuted { errno, directory }),
             End::Abandoned => Ok(()),
         };
     }

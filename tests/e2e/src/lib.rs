@@ -10,3 +10,4 @@ pub mod start;
 pub mod sys;
 pub mod terminal;
 pub mod trace;
+pub mod ways;

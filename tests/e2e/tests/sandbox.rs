@@ -124,7 +124,7 @@ fn devices_are_few_and_terminals_the_sandboxes_own(mode: Mode) {
     assert!(outside(&scene, "ls /dev/pts/*").run().says().contains(&named));
     let script = "ls -A /dev | tr '\\n' ' '; echo; ls -A /dev/pts; mknod /tmp/d c 1 3 || echo refused";
     let output = inside(&scene, &[], script).run().ends(0);
-    let devices = "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero ";
+    let devices = "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero ";
     assert_eq!(output.stdout, format!("{devices}\nptmx\nrefused\n"), "{output}");
 }
 

@@ -1,4 +1,4 @@
-# Landlock's rules for files know no place for what has no path.
+# mq_open goes by a mount of the kernel's own, which Landlock knows by what is mounted at /dev/mqueue.
 #: expect
 queued
 #: setup

@@ -48,6 +48,7 @@ pub fn trial(name: &'static str, mode: Mode) {
 pub fn run(row: Row, script: Script, mode: Mode) {
     let shipped = fs::read_to_string(POLICY).unwrap_or_else(|e| panic!("{POLICY}: {e}"));
     let trial = Trial::new(row, script, mode);
+    let shipped = shipped.replace(SANDBOX, &format!("{SANDBOX}local-ports = {:?}\n", trial.ports()));
     let outside = trial.outside();
     for line in trial.script.expect() {
         assert!(outside.text.contains(line), "outside it does not say {line:?}\n{outside:#?}");
@@ -94,6 +95,13 @@ impl Trial {
         self.known.push(("URL", server.url.clone()));
         self.known.push(("SERVED", place.display().to_string()));
         self._server = Some(server);
+    }
+
+    /// Ports of the servers outside: with the shipped policy nothing of this machine's loopback is there inside.
+    fn ports(&self) -> Vec<u16> {
+        let port = |url: &str| url.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
+        let urls = [Some(self.scene.sts.url()), self._server.as_ref().map(|server| server.url.clone())];
+        urls.iter().flatten().map(|url| port(url).unwrap_or_else(|| panic!("no port in {url}"))).collect()
     }
 
     fn prepare(&self, script: &str, place: &std::path::Path) {

@@ -198,7 +198,7 @@ fn a_role_assumed_with_a_session_is_asked_for_one_hour_at_most() {
     let first = Broker::start(minting(&sts), Some(file(&keys(SECRET))));
     let answer = first.by_socket();
     let mut chained = minting(&sts);
-    chained.lifetime.duration = 7200;
+    chained.duration = 7200;
     let broker = Broker::start(chained, Some(session_as_source(&answer)));
     broker.hears(crate::scene::SOON);
     let last = sts.requests().pop().unwrap();

@@ -12,9 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use agent_aws_protocol::{
-    BrokerToHelper, Channel, HelperToBroker, Lifetime, MintedSession, Minting, SourceCredentials,
-};
+use agent_aws_protocol::{BrokerToHelper, Channel, HelperToBroker, MintedSession, Minting, SourceCredentials};
 use agent_aws_sts_emulator::{Config, Emulator};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, mknodat};
 use rustix::net::{
@@ -61,7 +59,7 @@ pub(crate) fn minting(sts: &Emulator) -> Minting {
         external_id: Some("x-1".into()),
         region: Some("eu-west-1".into()),
         sts_endpoint: Some(sts.url()),
-        lifetime: Lifetime { duration: 900 },
+        duration: 900,
         session_name: "alice@host-1".into(),
         source_identity: Some("alice".into()),
         tags: vec![("agent-aws:session".into(), "0123456789abcdef".into())],

@@ -222,5 +222,4 @@ async fn forward(gateway: &Gateway, name: &Name, kind: TYPE) -> Outcome {
 }
 
 #[cfg(test)]
-#[path = "answer_tests.rs"]
 mod tests;

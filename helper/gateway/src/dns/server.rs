@@ -47,6 +47,9 @@ pub(crate) fn prepare(socket: &OwnedFd) -> io::Result<()> {
     if rustix::net::sockopt::socket_domain(socket)? == AddressFamily::INET {
         return Ok(setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?);
     }
+    // The addresses asked are routed here without being any interface's, and the kernel sends from no such IPv6 address
+    // without this.
+    rustix::net::sockopt::set_ipv6_freebind(socket, true)?;
     Ok(setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?)
 }
 
@@ -57,7 +60,7 @@ pub(crate) async fn serve_udp(gateway: Rc<Gateway>, socket: OwnedFd) {
     let open = Rc::new(Cell::new(0usize));
     loop {
         for _ in 0..IN_A_ROW {
-            match socket.async_io(Interest::READABLE, |socket| receive(socket)).await {
+            match socket.async_io(Interest::READABLE, receive).await {
                 Ok(question) => take(&gateway, &socket, &open, question),
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }

@@ -63,9 +63,9 @@ pub(crate) struct Target {
 }
 
 /// Reads it of a request's line. The error is for the client.
-pub(crate) fn target(request: &Request<Incoming>) -> Result<Target, Response<Body>> {
+pub(crate) fn target(request: &Request<Incoming>) -> Result<Target, Box<Response<Body>>> {
     let is_tunnel = request.method() == Method::CONNECT;
-    let wrong = |why: &str| Err(respond(StatusCode::BAD_REQUEST, why));
+    let wrong = |why: &str| Err(Box::new(respond(StatusCode::BAD_REQUEST, why)));
     let Some(authority) = request.uri().authority() else {
         return wrong("this is a proxy: it takes CONNECT, and requests for http:// addresses");
     };
@@ -77,14 +77,14 @@ pub(crate) fn target(request: &Request<Incoming>) -> Result<Target, Response<Bod
     let Some(port) = port.filter(|port| *port > 0) else { return wrong("CONNECT needs a port") };
     match Host::parse(authority.host()) {
         Ok(host) => Ok(Target { host, port, is_tunnel }),
-        Err(e) => Err(refuse(&e.to_string())),
+        Err(e) => Err(Box::new(refuse(&e.to_string()))),
     }
 }
 
 async fn handle(gateway: &Rc<Gateway>, request: Request<Incoming>, place: &Rc<Place>) -> Response<Body> {
     let target = match target(&request) {
         Ok(target) => target,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let asked = format!("{}:{}", target.host, target.port);
     let server = match dial(gateway, target.host, target.port).await {

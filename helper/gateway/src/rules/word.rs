@@ -137,7 +137,7 @@ mod tests {
             ("a.*.com", "a rule is"),
             ("**", "a rule is"),
             ("*.", "a rule is"),
-            ("https://example.com", "a rule is"),
+            ("https://example.com", "1 to 65535"),
             ("example.com/x", "a rule is"),
             ("example.com:", "1 to 65535"),
             ("example.com:0", "1 to 65535"),

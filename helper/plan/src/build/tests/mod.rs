@@ -1,30 +1,5 @@
 use super::*;
-
-fn caller() -> Caller {
-    Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() }
-}
-
-fn grant() -> Grant {
-    Grant {
-        session: "0011223344556677".into(),
-        identity: "incident".into(),
-        facts: vec![],
-        aliases: vec!["prod-readonly".into()],
-        access: "read".into(),
-        region: Some("eu-west-1".into()),
-        sandbox: "standard".into(),
-        network: Network::None,
-        home: Home::Agent,
-        share_homes: false,
-        nesting: false,
-        debug: false,
-        limits: Limits::default(),
-        may_lift: vec![],
-        hide: vec![],
-        waived: vec![],
-        rw_paths: vec!["/home/jo".into(), "/srv/work".into()],
-    }
-}
+use crate::fixture::{caller, grant};
 
 fn wish(project: &str) -> Wish {
     Wish { project: project.into(), command: vec![b"true".to_vec()], ..Wish::default() }
@@ -199,13 +174,15 @@ fn what_is_mounted_below_the_home_gets_a_mount_point_there() {
 }
 
 #[test]
-fn files_for_the_agent_lie_in_the_sandboxs_own_run() {
+fn files_for_the_agent_lie_in_the_sandboxs_own_run_or_say_how_names_are_looked_up() {
     let complete = |path: &str| {
         let mut p = plan(caller(), grant(), &wish("/srv/work/p")).unwrap();
         p.complete(vec![(path.into(), b"x".to_vec())], vec![])
     };
-    assert!(complete("/run/systemd/resolve/stub-resolv.conf").is_ok());
-    for other in ["/etc/passwd", "/run/../etc/passwd", "run/x", "/srv/work/p/.git/hooks/x"] {
+    for names in ["/run/systemd/resolve/stub-resolv.conf", "/etc/resolv.conf", "/etc/hosts"] {
+        assert!(complete(names).is_ok(), "{names}");
+    }
+    for other in ["/etc/passwd", "/etc/hosts/x", "/run/../etc/passwd", "run/x", "/srv/work/p/.git/hooks/x"] {
         assert!(complete(other).is_err(), "{other}");
     }
 }

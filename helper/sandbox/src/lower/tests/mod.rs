@@ -1,34 +1,14 @@
 use std::path::PathBuf;
 
-use agent_aws_plan::{Caller, Grant, Wish, plan};
-use agent_aws_policy::{Home, Limits};
+use agent_aws_plan::{Grant, Wish, fixture, plan};
 
 use super::*;
 
 fn a_plan(network: Network) -> Plan {
-    let caller = Caller { uid: 1000, gid: 1000, login: "jo".into(), home: "/home/jo".into(), shell: "/bin/sh".into() };
-    let grant = Grant {
-        session: "00".into(),
-        identity: "incident".into(),
-        facts: vec![],
-        aliases: vec![],
-        access: "read".into(),
-        region: None,
-        sandbox: "standard".into(),
-        network,
-        home: Home::Agent,
-        share_homes: false,
-        nesting: false,
-        debug: false,
-        limits: Limits::default(),
-        may_lift: vec![],
-        hide: vec![],
-        waived: vec![],
-        rw_paths: vec!["/".into()],
-    };
+    let grant = Grant { network, aliases: vec![], region: None, rw_paths: vec!["/".into()], ..fixture::grant() };
     let project = PathBuf::from("/home/jo/p");
     let wish = Wish { project, command: vec![b"true".to_vec()], ..Wish::default() };
-    let mut plan = plan(caller, grant, &wish).unwrap();
+    let mut plan = plan(fixture::caller(), grant, &wish).unwrap();
     plan.complete(
         vec![("/run/agent-aws/config".into(), vec![]), ("/run/agent-aws/session.json".into(), vec![])],
         vec![],
@@ -109,9 +89,15 @@ fn a_shared_network_needs_scopes_unless_policy_waives_them() {
 }
 
 #[test]
-fn a_filtered_network_is_refused_rather_than_widened() {
-    let plan = a_plan(Network::Filtered);
-    assert!(lower(&plan, &found(&plan), &FACTS).is_err());
+fn a_filtered_network_is_a_namespace_of_its_own_with_files_of_its_own_for_names() {
+    let mut plan = a_plan(Network::Filtered);
+    plan.complete(vec![(b"/etc/hosts".to_vec(), b"x".to_vec())], vec![]).unwrap();
+    let lowered = lower(&plan, &found(&plan), &FACTS).unwrap();
+    assert!(lowered.private_network && lowered.ops.iter().any(|op| matches!(op, Op::HttpDoor { .. })));
+    let at = |wanted: &Op| lowered.ops.iter().position(|op| op == wanted).unwrap();
+    let made = PathBuf::from("/run/agent-aws/etc/hosts");
+    let file = at(&Op::File { path: made.clone(), content: b"x".to_vec() });
+    assert!(file < at(&Op::Over { path: "/etc/hosts".into(), made }));
 }
 
 #[test]

@@ -148,8 +148,9 @@ fn nothing_goes_unanswered_but_answers_and_fragments() {
 #[test]
 fn what_does_not_fit_is_cut_and_comes_whole_by_tcp() {
     let packet = question("example.com", TYPE::TXT.into());
-    let record = |n: u8| {
-        let text = simple_dns::rdata::TXT::new().with_char_string(vec![n; 200].try_into().unwrap());
+    const LONG: &str = "sixteen letters. sixteen letters. sixteen letters. sixteen letters. sixteen letters. ";
+    let record = |_| {
+        let text = simple_dns::rdata::TXT::new().with_string(LONG).unwrap();
         ResourceRecord::new(simple_dns::Name::new("example.com").unwrap(), CLASS::IN, 1, RData::TXT(text))
     };
     let outcome = Outcome::with((0..20).map(record).collect());
