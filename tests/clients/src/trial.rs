@@ -8,7 +8,8 @@ use crate::table::Row;
 /// If this variable is set, a row is run outside instead: whether script and servers are right, product or not.
 const OUTSIDE: &str = "AGENT_AWS_CLIENTS_OUTSIDE";
 /// What a client could find a proxy by.
-const VARIABLES: &str = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy NODE_USE_ENV_PROXY";
+const VARIABLES: &str =
+    "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy NODE_USE_ENV_PROXY";
 
 /// Runs the row of this name.
 pub fn trial(name: &'static str, mode: Mode) {
