@@ -30,6 +30,8 @@ pub fn trial(name: &'static str, mode: Mode) {
     if mode == Mode::Unprivileged && !row.works_unprivileged() {
         let said = expected.iter().any(|line| output.stdout.contains(line));
         assert!(!said && output.code() != 0, "it reaches its server: the table is wrong\n{output}");
+        // By the kernel, at once; nobody waits for an answer that does not come.
+        assert!(output.stdout.contains("refused"), "it does not say what is wrong\n{output}");
         return;
     }
     if output.code() != 0 {
