@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use agent_aws_pipes::{GATEWAY_ADDRESS, PROXY_PORT};
 use agent_aws_plan::{Access, Intent, OURS, Origin, Plan, What};
 use agent_aws_policy::{Home, Network};
-use agent_aws_protocol::gateway::{GATEWAY_ADDRESS, PROXY_PORT};
 use agent_aws_protocol::{Bytes, EnvVar};
 use serde_json::json;
 

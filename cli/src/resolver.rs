@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use agent_aws_pipes::GATEWAY_ADDRESS;
 use agent_aws_policy::Network;
-use agent_aws_protocol::gateway::GATEWAY_ADDRESS;
 
 /// The largest file that is copied, in bytes.
 const MOST: u64 = 64 * 1024;

@@ -142,14 +142,14 @@ impl Session {
         let mut watch = self.watch.filter(|_| self.begun);
         if end.is_ok() {
             // Everything that could write is gone by now: the helper says the end when nothing is left.
-            watch.take().map(Watch::end);
+            watch.take().into_iter().for_each(Watch::end);
         }
         self.helper.close_and_wait();
         if let Some(prepared) = self.prepared {
             prepared.release();
         }
         // Without a word of the helper's, its own end is the end of the sandbox.
-        watch.map(Watch::end);
+        watch.into_iter().for_each(Watch::end);
         if let Some(signal) = key {
             self.signals.tell_group(signal);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use agent_aws_protocol::gateway::{POOL_V4, POOL_V6};
+use agent_aws_pipes::{POOL_V4, POOL_V6};
 
 use crate::rules::Name;
 

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use agent_aws_pipes::{GatewayToPlumber, PlumberToGateway};
 use agent_aws_protocol::Channel;
-use agent_aws_protocol::gateway::{GatewayToPlumber, PlumberToGateway};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -20,7 +20,7 @@ use crate::serve::Ears;
 use crate::sys;
 
 /// For the plumber to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes the ports of the host. Before the process is confined, which can listen to nothing new.
 pub(crate) fn bind(ports: &[u16]) -> Result<Vec<(u16, StdListener)>, String> {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use agent_aws_protocol::gateway::PROXY_PORT;
+use agent_aws_pipes::PROXY_PORT;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::dial::{self, Failure};

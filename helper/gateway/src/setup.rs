@@ -5,7 +5,8 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use agent_aws_protocol::gateway::{self, HelperToGateway, Pipe, PlumberToGateway};
+use agent_aws_pipes::{Pipe, PlumberToGateway};
+use agent_aws_protocol::gateway::{self, HelperToGateway};
 use agent_aws_protocol::{Channel, ChannelError};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use agent_aws_protocol::gateway::{GatewayToPlumber, Pipe, PlumberToGateway};
+use agent_aws_pipes::{GatewayToPlumber, Pipe, PlumberToGateway};
 use agent_aws_protocol::{Channel, MAX_DESCRIPTORS};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 

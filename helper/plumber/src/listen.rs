@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
-use agent_aws_protocol::gateway::{DOOR_ADDRESS, GATEWAY_ADDRESS, PROXY_PORT, Pipe};
+use agent_aws_pipes::{DOOR_ADDRESS, GATEWAY_ADDRESS, PROXY_PORT, Pipe};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 

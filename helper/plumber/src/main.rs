@@ -21,8 +21,9 @@ mod sys;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
+use agent_aws_pipes::PlumberToGateway;
 use agent_aws_protocol::Channel;
-use agent_aws_protocol::gateway::{PlumberToGateway, PlumberToHelper};
+use agent_aws_protocol::gateway::PlumberToHelper;
 
 use crate::hand::Hand;
 

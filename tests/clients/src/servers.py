@@ -5,6 +5,7 @@ import base64, hashlib, http.server, json, os, socket, socketserver, ssl, struct
 
 plan = json.loads(sys.argv[1])
 name_of = {address: name for name, addresses in plan["names"].items() for address in addresses}
+seen = threading.Event()
 tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 tls.load_cert_chain(plan["certificate"], plan["key"])
 
@@ -61,6 +62,9 @@ class Web(http.server.SimpleHTTPRequestHandler):
             self.whole(bytes(range(256)) * 4096 * 32, "application/octet-stream")
         elif path == "/events":
             self.events()
+        elif path == "/seen":
+            seen.set()
+            self.whole("well\n")
         elif path == "/socket":
             self.web_socket()
         elif at.endswith(".json") or os.path.isfile(os.path.join(at, "index.json")):
@@ -79,11 +83,14 @@ class Web(http.server.SimpleHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
+        self.close_connection = True
+        seen.clear()
         for number in range(6):
             self.wfile.write(f"id: {number}\ndata: {self.server.name} says {number}\n\n".encode())
-            self.wfile.flush()
-            time.sleep(0.4)
-        self.close_connection = True
+            # Nothing more before the client says that it has the first.
+            if not seen.wait(60):
+                return
+            time.sleep(0.2)
 
     def web_socket(self):
         magic = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -8,7 +8,8 @@ use crate::table::Row;
 /// If this variable is set, a row is run outside instead: whether script and servers are right, product or not.
 const OUTSIDE: &str = "AGENT_AWS_CLIENTS_OUTSIDE";
 /// What a client could find a proxy by.
-const VARIABLES: &str = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy NODE_USE_ENV_PROXY";
+const VARIABLES: &str =
+    "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy NODE_USE_ENV_PROXY";
 
 /// Runs the row of this name.
 pub fn trial(name: &'static str, mode: Mode) {
@@ -29,6 +30,8 @@ pub fn trial(name: &'static str, mode: Mode) {
     if mode == Mode::Unprivileged && !row.works_unprivileged() {
         let said = expected.iter().any(|line| output.stdout.contains(line));
         assert!(!said && output.code() != 0, "it reaches its server: the table is wrong\n{output}");
+        // By the kernel, at once; nobody waits for an answer that does not come.
+        assert!(output.stdout.contains("refused"), "it does not say what is wrong\n{output}");
         return;
     }
     if output.code() != 0 {

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use agent_aws_e2e::inside::{inside, root};
-use agent_aws_harness::{Case, Internet, Mode, Scene, Setup, case, processes, suite, within};
+use agent_aws_harness::{Case, Internet, Mode, Scene, Setup, case, processes, suite, until, within};
 use serde_json::Value;
 
 const CASES: &[Case] = &[
@@ -177,16 +177,28 @@ fn a_port_of_the_host_is_offered_inside_and_no_other_is(mode: Mode) {
 
 fn a_port_of_the_agent_is_offered_outside_where_policy_lets_it(mode: Mode) {
     let (_internet, scene) = with(mode, &[], "publish = [\"4700-4799\"]");
-    let server = "python3 -c \"import socket\n\
+    let server = "python3 -c \"import os, socket\n\
                   server = socket.create_server(('127.0.0.1', 4721))\n\
-                  client = server.accept()[0]; client.sendall(b'agent'); client.close()\"";
-    let mut session = inside(&scene, &["--publish", "4721"], server).spawn();
-    let mut said = String::new();
-    within(Duration::from_secs(30), "the agent's port answers", || {
+                  while not os.path.exists('stop'):\n\
+                  \x20   client = server.accept()[0]; client.sendall(b'agent'); client.close()\"";
+    let project = scene.machine.project(&scene.machine.user("alice"));
+    let call = inside(&scene, &["--publish", "4721"], server);
+    let session = std::thread::spawn(move || call.run());
+    let answers = || {
+        let mut said = String::new();
         let stream = TcpStream::connect("127.0.0.1:4721").ok();
         stream.is_some_and(|mut stream| stream.read_to_string(&mut said).is_ok() && said == "agent")
+    };
+    let reached = until(Duration::from_secs(60), || (answers() || session.is_finished()).then_some(()));
+    std::fs::write(project.join("stop"), "").unwrap();
+    let ended = until(Duration::from_secs(60), || {
+        // Whoever waits for a client must have one more to see that it is to stop.
+        answers();
+        session.is_finished().then_some(())
     });
-    assert!(session.wait().unwrap().success());
+    assert!(ended.is_some(), "the session does not end; reached: {reached:?}");
+    let output = session.join().unwrap().ends(0);
+    assert!(reached.is_some(), "{output}");
     inside(&scene, &["--publish", "5000"], "true").run().refused("--publish 5000");
     let _taken = TcpListener::bind("127.0.0.1:4722").unwrap();
     inside(&scene, &["--publish", "4722"], "true").run().refused("4722");
@@ -252,6 +264,7 @@ const HOSTILE: &str = r#"
 #include <unistd.h>
 int main(void) {
     char said[900] = "found:"; char frame[1024]; int n = 0;
+    for (int fd = 4; fd < 64; fd++) if (fcntl(fd, F_GETFD) >= 0) strcat(said, " a-descriptor");
     const char *files[] = {"/etc/passwd", "/proc/self/status", "/home", "/run", "/tmp", ".", "..", "../../../etc/passwd"};
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
         int fd = open(files[i], O_RDONLY);
@@ -261,7 +274,6 @@ int main(void) {
         strcat(said, " "); strcat(said, files[i]);
     }
     if (open("/x", O_WRONLY | O_CREAT, 0600) >= 0 || errno != EROFS) strcat(said, " a-file-to-write");
-    for (int fd = 4; fd < 64; fd++) if (fcntl(fd, F_GETFD) >= 0) strcat(said, " a-descriptor");
     const char *sockets[] = {"/run/agent-aws/credentials.sock", "/run/docker.sock", "/dev/log"};
     for (unsigned i = 0; i < 3; i++) {
         struct sockaddr_un a = {.sun_family = AF_UNIX}; strcpy(a.sun_path, sockets[i]);

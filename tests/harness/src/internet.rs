@@ -68,7 +68,8 @@ impl Internet {
         if v6 {
             ip(&["-6"], MACHINE_V6);
             // A socket cannot be bound to an address of IPv6 that is only routed here.
-            let own = (FIRST_NAME..).zip(names).map(|(number, _)| format!("address add {} dev lo nodad\n", v6_of(number)));
+            let own =
+                (FIRST_NAME..).zip(names).map(|(number, _)| format!("address add {} dev lo nodad\n", v6_of(number)));
             let lines = own.fold(INTERNET_V6.to_owned(), |lines, line| lines + &line);
             internet.inside(move || ip(&["-6"], &lines));
         }

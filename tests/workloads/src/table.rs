@@ -85,8 +85,9 @@ impl Need {
 
 /// What cannot be had of what a row needs; `deps` is where packages of the registries are.
 pub fn absent(mut needs: impl Iterator<Item = Need>, deps: Option<&Path>) -> Option<String> {
-    let in_system =
-        |program: &str| ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"].iter().any(|d| Path::new(d).join(program).exists());
+    let in_system = |program: &str| {
+        ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"].iter().any(|d| Path::new(d).join(program).exists())
+    };
     let below = |place: String| deps.is_some_and(|deps| deps.join(place).exists());
     let has = |need: &Need| match need {
         Need::Program(program, _) => in_system(program),

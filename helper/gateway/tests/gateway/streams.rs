@@ -55,12 +55,12 @@ fn a_socket_of_another_namespace_is_not_used() {
     let mut stream = world.host.run(|| TcpStream::connect((Ipv4Addr::LOCALHOST, 8400)).unwrap());
     stream.set_read_timeout(Some(SOON)).unwrap();
     for _ in 0..2 {
-        let _: agent_aws_protocol::gateway::GatewayToPlumber = gateway.plumber.receive(Some(SOON)).unwrap().message;
+        let _: agent_aws_pipes::GatewayToPlumber = gateway.plumber.receive(Some(SOON)).unwrap().message;
         let socket = world.internet.run(|| {
             let (family, kind) = (rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM);
             rustix::net::socket(family, kind, None).unwrap()
         });
-        let answer = agent_aws_protocol::gateway::PlumberToGateway::Socket;
+        let answer = agent_aws_pipes::PlumberToGateway::Socket;
         gateway.plumber.send_with(&answer, &[std::os::fd::AsFd::as_fd(&socket)]).unwrap();
     }
     assert!(stream.read(&mut [0; 1]).is_err());

@@ -10,8 +10,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use agent_aws_pipes::{GatewayToPlumber, Pipe, PlumberToGateway};
 use agent_aws_protocol::Channel;
-use agent_aws_protocol::gateway::{GatewayToHelper, GatewayToPlumber, HelperToGateway, Pipe, PlumberToGateway, Rules};
+use agent_aws_protocol::gateway::{GatewayToHelper, HelperToGateway, Rules};
 use rustix::net::{AddressFamily, SocketType};
 use simple_dns::rdata::{A, AAAA, RData};
 use simple_dns::{CLASS, Packet, PacketFlag, QTYPE, Question, RCODE, ResourceRecord, TYPE};
