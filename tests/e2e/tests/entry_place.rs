@@ -73,7 +73,8 @@ fn a_directory_that_the_caller_may_not_enter_is_not_entered_as_root(mode: Mode) 
     assert!(!output.stdout.contains("of root's") && !output.stderr.is_empty(), "{output}");
     within(Start::helper(&scene, &command)).working_in(&secret).ask(from(&scene, &secret)).refused("roots");
     let parent = scene.machine.project(&scene.machine.user("alice"));
-    within(Start::helper(&scene, &command)).working_in(&secret).ask(from(&scene, parent)).refused("cannot be entered");
+    let answer = within(Start::helper(&scene, &command)).working_in(&secret).ask(from(&scene, parent));
+    assert_eq!(answer.not_executed(), Some((libc::EACCES, true)), "it ran something: {}", answer.output);
     nothing_is_left(&scene);
 }
 
