@@ -443,6 +443,14 @@ impl Answer {
         self
     }
 
+    /// The error number for which the agent was not executed, and whether it was the working directory.
+    pub fn not_executed(&self) -> Option<(i32, bool)> {
+        self.messages.iter().find_map(|message| match message {
+            HelperToCli::NotExecuted { errno, directory } => Some((*errno, *directory)),
+            _ => None,
+        })
+    }
+
     /// The agent ran and succeeded; its standard output.
     #[track_caller]
     pub fn says(self) -> String {
