@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use agent_aws_e2e::limits::{doctor, glutton, got, groups, scene, small, unified};
+use agent_aws_e2e::limits::{doctor, glutton, got, scene, small, unified};
 use agent_aws_e2e::session::Running;
 use agent_aws_harness::{Case, Mode, SOON, Scene, Setup, case, suite, within};
 
