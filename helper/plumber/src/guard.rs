@@ -128,16 +128,15 @@ fn checks(rule: &Rule, v6: bool) -> Vec<Instruction> {
         let [high, low] = port.to_be_bytes();
         compared.push((USER_PORT, [high, low, 0, 0], [0xff; 4]));
     }
-    let verdict = exit_with(rule.verdict);
-    let mut left = compared.len() * 3 + verdict.len();
-    let mut all = Vec::new();
-    for (field, value, mask) in compared {
-        left -= 3;
+    // From the last to the first: each knows then what it jumps over.
+    let mut all = exit_with(rule.verdict).to_vec();
+    for (field, value, mask) in compared.into_iter().rev() {
         let value = [0, 1, 2, 3].map(|n: usize| value.get(n).unwrap_or(&0) & mask.get(n).unwrap_or(&0));
-        let over = i16::try_from(left).unwrap_or(i16::MAX);
-        all.extend([load(2, 1, field), and(2, address(mask)), if_not(2, address(value), over)]);
+        let over = i16::try_from(all.len()).unwrap_or(i16::MAX);
+        let masked = (mask != [0xff; 4]).then(|| and(2, address(mask)));
+        let compare = [Some(load(2, 1, field)), masked, Some(if_not(2, address(value), over))];
+        all.splice(0..0, compare.into_iter().flatten());
     }
-    all.extend(verdict);
     all
 }
 

@@ -1,12 +1,14 @@
 //! `make bench`: figures beside the budgets of docs/architecture.md. Printed, never asserted: the machine decides.
 //!
-//! `agent-aws-bench [ROUNDS]`: rounds of starts, 30 otherwise.
+//! `agent-aws-bench [ROUNDS] [PART...]`: rounds of starts, 30 otherwise; all parts otherwise.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)] // a bench fails by panicking
 
 mod bwrap;
+mod network;
 mod parts;
 mod table;
 mod work;
+mod worker;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,14 +36,25 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+type Part = fn(Mode, usize);
+
+const PARTS: [(&str, Part); 6] = [
+    ("starts", parts::starts),
+    ("doors", |mode, _| parts::doors(mode)),
+    ("memory", |mode, _| parts::memory(mode)),
+    ("calls", |mode, _| parts::calls(mode)),
+    ("work", work::work),
+    ("network", network::network),
+];
+
 fn inside(label: &str) -> ExitCode {
     let mode = if label == Mode::Setuid.to_string() { Mode::Setuid } else { Mode::Unprivileged };
-    let rounds = std::env::args().nth(1).map_or(ROUNDS, |n| n.parse().expect("a number of rounds"));
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let rounds = words.first().map_or(ROUNDS, |n| n.parse().expect("a number of rounds"));
+    let wanted = words.get(1..).unwrap_or_default();
     println!("\n=== {mode} mode");
-    parts::starts(mode, rounds);
-    parts::doors(mode);
-    parts::memory(mode);
-    parts::calls(mode);
-    work::work(mode, rounds);
+    for (_, part) in PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name)) {
+        part(mode, rounds);
+    }
     ExitCode::SUCCESS
 }

@@ -29,14 +29,24 @@ pub(crate) fn numbers(line: &str) -> Vec<f64> {
     line.split(' ').filter_map(|word| word.parse().ok()).collect()
 }
 
-/// Medians of commands run in alternation, in milliseconds.
-fn medians(scene: &Scene, rounds: usize, commands: &[Vec<String>]) -> Vec<f64> {
+/// Commands run in alternation: microseconds of p50 and p95 of each, and of what each takes longer than the first.
+pub(crate) fn starts_of(scene: &Scene, rounds: usize, commands: &[Vec<String>]) -> Vec<Vec<f64>> {
     let mut words = vec!["starts".to_owned(), rounds.to_string()];
     words.extend(commands.join(&":::".to_owned()));
-    probe(scene, &words).lines().map(|line| numbers(line)[0] / 1000.0).collect()
+    probe(scene, &words).lines().map(numbers).collect()
 }
 
-fn ours(scene: &Scene, options: &[&str]) -> Vec<String> {
+/// Their medians, in milliseconds.
+fn medians(scene: &Scene, rounds: usize, commands: &[Vec<String>]) -> Vec<f64> {
+    starts_of(scene, rounds, commands).iter().map(|figures| figures[0] / 1000.0).collect()
+}
+
+pub(crate) fn with_true(mut words: Vec<String>) -> Vec<String> {
+    words.push("/bin/true".into());
+    words
+}
+
+pub(crate) fn ours(scene: &Scene, options: &[&str]) -> Vec<String> {
     let program = scene.machine.program().display().to_string();
     let mut words = vec![program, "run".into()];
     words.extend(scene.identity().iter().chain(options).map(ToString::to_string));
@@ -48,10 +58,6 @@ fn ours(scene: &Scene, options: &[&str]) -> Vec<String> {
 pub(crate) fn starts(mode: Mode, rounds: usize) {
     let scene = Scene::new(mode);
     let mut table = Table::new(&["start and end of `true`, median of runs", "agent-aws", "bwrap", "ratio", "budget"]);
-    let with_true = |mut words: Vec<String>| {
-        words.push("/bin/true".into());
-        words
-    };
     for (network, word) in [(true, "shared"), (false, "none")] {
         let mine = ours(&scene, &["--no-wait", "--network", word]);
         let theirs = bwrap::command(&scene, network).map(with_true);
@@ -126,7 +132,7 @@ pub(crate) fn memory(mode: Mode) {
 }
 
 /// RSS and PSS in MB.
-fn resident(pid: i32) -> Option<(f64, f64)> {
+pub(crate) fn resident(pid: i32) -> Option<(f64, f64)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let field = |name: &str| {
         let line = text.lines().find(|l| l.starts_with(name))?;

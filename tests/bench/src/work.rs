@@ -5,16 +5,15 @@
 
 mod packages;
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
-use agent_aws_harness::{Call, Mode, Scene};
+use agent_aws_harness::{Mode, Scene};
 use agent_aws_workloads::place;
 
 use crate::parts::numbers;
-use crate::table::Table;
+use crate::table::{Table, quantile};
+use crate::worker::Worker;
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -91,11 +90,11 @@ fn measure(mode: Mode, work: &Work, cargo: bool, rounds: usize, table: &mut Tabl
     let mut times: Vec<(f64, f64)> = Vec::new();
     for round in 0..=rounds {
         let pair = if round % 2 == 0 {
-            let first = inside.time(work);
-            (first, outside.time(work))
+            let first = time(&mut inside, work);
+            (first, time(&mut outside, work))
         } else {
-            let first = outside.time(work);
-            (inside.time(work), first)
+            let first = time(&mut outside, work);
+            (time(&mut inside, work), first)
         };
         // The first time fills caches.
         times.extend((round > 0).then_some(pair));
@@ -108,47 +107,17 @@ fn measure(mode: Mode, work: &Work, cargo: bool, rounds: usize, table: &mut Tabl
     table.row(&[&work.what, &inside, &outside, &format!("{:.3}", ratio(0.5)), &spread, &"<= 1.03"]);
 }
 
-fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * share).round() as usize]
+/// Milliseconds of one time.
+fn time(worker: &mut Worker, work: &Work) -> f64 {
+    run(worker, work.before);
+    run(worker, work.run)
 }
 
-/// A probe that does as it is told.
-struct Worker {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Worker {
-    fn start(call: &Call) -> Self {
-        let child = call.command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.expect("the probe");
-        let (orders, answers) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-        Self { child, orders, answers: BufReader::new(answers) }
-    }
-
-    /// Milliseconds of one time.
-    fn time(&mut self, work: &Work) -> f64 {
-        self.ask(work.before);
-        self.ask(work.run)
-    }
-
-    fn ask(&mut self, line: &str) -> f64 {
-        let path = "PATH=\"$HOME/.cargo/bin:$PATH\"; export PATH";
-        writeln!(self.orders, "{path}; {line}").expect("the probe is there");
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).expect("the probe answers");
-        match numbers(answer.trim_end()).as_slice() {
-            [micros, 0.0] => micros / 1000.0,
-            _ => panic!("`{line}`: {answer:?}"),
-        }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+fn run(worker: &mut Worker, line: &str) -> f64 {
+    let path = "PATH=\"$HOME/.cargo/bin:$PATH\"; export PATH";
+    let answer = worker.ask(&format!("{path}; {line}"));
+    match numbers(&answer).as_slice() {
+        [micros, 0.0] => micros / 1000.0,
+        _ => panic!("`{line}`: {answer:?}"),
     }
 }

@@ -19,6 +19,7 @@ const PROGRAMS: &[Program<'static>] = &[
     ("firejail", "firejail", "attacks compare with it"),
     ("strace", "strace", "fault injection"),
     ("socat", "socat", "clients of sockets; an inner sandbox"),
+    ("pasta", "passt", "bench compares with it"),
     ("rg", "ripgrep", "an inner sandbox"),
     ("python3", "python3", "the real Python clients"),
     ("aws", "awscli", "the real AWS CLI, version 2"),

@@ -4,6 +4,7 @@
 
 mod calls;
 mod doors;
+mod net;
 mod starts;
 #[allow(unsafe_code)]
 mod sys;
@@ -19,7 +20,11 @@ fn main() {
         ["doors", http] => doors::run(*http == "http"),
         ["calls"] => calls::run(),
         ["work"] => work::run(),
-        _ => panic!("usage: bench-probe starts ROUNDS A... ::: B... | doors (http|none) | calls | work"),
+        ["net", server] => net::run(server, None),
+        ["net", server, proxy] => net::run(server, Some(proxy)),
+        _ => panic!(
+            "usage: bench-probe starts ROUNDS A... ::: B... | doors (http|none) | calls | work | net SERVER [PROXY]"
+        ),
     }
 }
 
@@ -33,10 +38,13 @@ fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
 /// The value below which this share of the others lies.
 fn percentile(times: &mut [Duration], share: f64) -> Duration {
     times.sort();
-    let last = times.len().saturating_sub(1);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // an index
-    let index = (share * last as f64).round() as usize;
-    times.get(index).copied().unwrap_or_default()
+    times.get(index(times, share)).copied().unwrap_or_default()
+}
+
+/// Where that value is when they are sorted.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // an index
+fn index<T>(sorted: &[T], share: f64) -> usize {
+    (share * sorted.len().saturating_sub(1) as f64).round() as usize
 }
 
 fn micros(time: Duration) -> f64 {
