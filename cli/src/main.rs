@@ -12,6 +12,7 @@ mod helper;
 mod home;
 mod identity;
 mod inside;
+mod open;
 mod place;
 mod prepare;
 mod preset;

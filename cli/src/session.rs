@@ -15,6 +15,7 @@ use crate::explain::explain;
 use crate::failure::Failure;
 use crate::helper::{Helper, Output, read_plan, unexpected};
 use crate::inside;
+use crate::open;
 use crate::prepare::{self, Known, Prepared};
 use crate::preset::{self, Chosen};
 use crate::request::Asked;
@@ -274,15 +275,15 @@ impl Session {
             directory: inside::directory(&plan, directory).into_os_string().into_vec(),
             files: inside::files(&plan),
         };
+        let made = plan.complete(ready.files.clone(), ready.hide.clone());
+        made.map_err(|e| Failure::Other(e.to_string(), None))?;
         if self.explain {
-            let made = plan.complete(ready.files.clone(), ready.hide.clone());
-            made.map_err(|e| Failure::Other(e.to_string(), None))?;
             let real = plan.grant.home != agent_aws_policy::Home::Agent;
             say::out(&(explain(&plan, &ready) + &preset::explain(self.preset.as_ref(), real)))?;
         }
         self.helper.tell(&CliToHelper::Prepared(ready))?;
         self.prepared = Some(prepared);
-        Ok(())
+        if self.explain { Ok(()) } else { open::hand_over(&plan, &self.helper.channel) }
     }
 
     fn on_notice(&mut self, text: String) {

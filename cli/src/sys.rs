@@ -51,3 +51,11 @@ pub(crate) fn landlock_abi() -> Option<i64> {
     let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, attributes, size, VERSION) };
     (abi > 0).then_some(abi)
 }
+
+/// Whether the kernel has bpf(2) at all: to whom it gives what is not asked.
+pub(crate) fn has_bpf() -> bool {
+    const NO_COMMAND: libc::c_long = 10_000;
+    // SAFETY: an attribute of no bytes for a command that no kernel has: nothing is read or done.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, NO_COMMAND, std::ptr::null::<libc::c_void>(), 0usize) };
+    answer != -1 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
+}

@@ -4,6 +4,7 @@
 mod groups;
 mod installation;
 mod kernel;
+mod network;
 
 use agent_aws_policy::{Policy, Sandbox};
 use agent_aws_protocol::{Exit, HelperToCli, Request};
@@ -128,7 +129,8 @@ fn seen() -> Vec<Finding> {
     let mut findings = installation::all();
     findings.extend(kernel::all(&asked));
     findings.extend(groups::all(&asked));
-    findings.extend(installation::broker_user());
+    findings.extend(network::all(&asked));
+    findings.extend(installation::users());
     findings.push(installation::policy_file());
     findings.push(installation::clock());
     findings

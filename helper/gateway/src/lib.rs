@@ -57,11 +57,12 @@ pub fn session(channel: Channel) -> Result<(), String> {
     let published = publish::bind(&rules.publish)?;
     let pipes = Pipes::receive(&plumber, &rules)?;
     let every_port = pipes.every_port;
-    confine()?;
+    // Before the filter: a build of tokio with signals makes a pair of Unix sockets for them. It makes no thread.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start the gateway: {e}"))?;
+    confine()?;
     LocalSet::new().block_on(&runtime, async {
         let links = open(&gateway, pipes, plumber, published).map_err(|e| format!("cannot serve: {e}"))?;
         channel.send(&GatewayToHelper::Ready { every_port }).map_err(|e| format!("the supervisor: {e}"))?;

@@ -301,6 +301,8 @@ mod bare {
     /// One relocation with an addend: place, kind, addend.
     type Relocation = [usize; 3];
 
+    /// # Safety
+    /// The kernel's first jump into this program only: `stack` is as elf(5) says, the other two are the linker's.
     unsafe extern "C" fn enter(stack: *const usize, dynamic: *const Entry, base: usize) -> ! {
         // SAFETY: the linker says where this program's dynamic section and its first byte are.
         unsafe { relocate(dynamic, base) };
@@ -315,6 +317,9 @@ mod bare {
 
     /// This program lies anywhere, and nobody else adds that place to the addresses in its data. Nothing is called
     /// here: calls may go through such addresses.
+    ///
+    /// # Safety
+    /// Both are this program's own, and this is called once.
     unsafe fn relocate(mut dynamic: *const Entry, base: usize) {
         const RELA: usize = 7;
         const RELA_SIZE: usize = 8;
@@ -380,6 +385,8 @@ mod bare {
             }
         }
 
+        /// # Safety
+        /// As [`GlobalAlloc`] says: what `alloc` gave, with the same layout.
         unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
             let at = at.addr().wrapping_sub(self.piece.get().addr());
             if at.wrapping_add(layout.size()) == self.used.load(Relaxed) {

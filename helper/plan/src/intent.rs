@@ -62,7 +62,7 @@ pub struct SourceId(pub usize);
 pub enum Opener {
     /// A constant path of the system.
     Root,
-    /// A path that the caller chose or owns: opened by a process that has all of the caller's ids and no others.
+    /// A path that the caller chose or owns: opened by the CLI, with the caller's rights.
     Caller,
     /// A program of our own installation, beside the helper.
     Ours,

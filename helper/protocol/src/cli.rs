@@ -143,6 +143,9 @@ pub enum CliToHelper {
     Request(Request),
     /// Done as [`HelperToCli::Prepare`] says.
     Prepared(Prepared),
+    /// Follows [`CliToHelper::Prepared`] where a session is to begin: of the caller's next sources of the plan, whether
+    /// something is there. It comes along, opened with O_PATH.
+    Opened(Vec<bool>),
     /// The terminal is the agent's: begin. Answer to [`HelperToCli::Ready`].
     Begin,
     /// Send this signal to the agent's process group.

@@ -138,7 +138,7 @@ impl Lowering<'_> {
         let directory = match self.kind(source)? {
             Kind::Missing => return Ok(()),
             // What a link leads to has a place, and rows, of its own.
-            _ if row && self.behind_link(&path) => return Ok(()),
+            _ if (row || intent.origin == Origin::Sandbox) && self.behind_link(&path) => return Ok(()),
             // It is mounted as the link that it is: so nobody can put another one in its place.
             Kind::Link(_) if row => false,
             Kind::Link(_) if self.inside_host_tree(&path) => return Ok(()),

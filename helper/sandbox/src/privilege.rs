@@ -7,7 +7,8 @@ use std::path::Path;
 use caps::{CapSet, Capability};
 use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::{
-    CapabilitiesSecureBits as Bits, CapabilitySet, capabilities_secure_bits, set_capabilities_secure_bits,
+    CapabilitiesSecureBits as Bits, CapabilitySet, CapabilitySets, capabilities, capabilities_secure_bits,
+    configure_capability_in_ambient_set, set_capabilities, set_capabilities_secure_bits, set_keep_capabilities,
 };
 
 use crate::error::Failure;
@@ -50,22 +51,26 @@ pub fn become_checked(ids: &Ids, status: &Status) -> Result<(), Failure> {
     not_dumpable()
 }
 
-/// What laying pipes in a network namespace takes, and what is not in the same system call's gift elsewhere.
-const PLUMBING: [Capability; 3] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_BIND_SERVICE, Capability::CAP_BPF];
-
-/// Takes `ids`, or keeps those there are, with three capabilities that outlast the execution that follows, and no_new_privs.
+/// Takes `ids`, or keeps those there are, with the capabilities that laying pipes in a network takes and no others. They
+/// outlast the execution that follows, and nothing can be gained by it.
 pub fn become_plumber(ids: Option<&Ids>) -> Result<(), Failure> {
-    let capability = |e: caps::errors::CapsError| Failure::plain("the plumber's capabilities", e);
-    let wanted: caps::CapsHashSet = PLUMBING.into_iter().collect();
+    let fail = |e: rustix::io::Errno| Failure::plain("the plumber's capabilities", e);
+    let wanted = CapabilitySet::NET_ADMIN | CapabilitySet::NET_BIND_SERVICE | CapabilitySet::BPF;
+    let status = Status::open()?;
+    not_dumpable()?;
+    // Before the bounding set is empty, which bounds what can be inherited.
+    let sets = capabilities(None).map_err(fail)?;
+    set_capabilities(None, CapabilitySets { inheritable: wanted, ..sets }).map_err(fail)?;
+    empty_bounding_set()?;
     if let Some(ids) = ids {
-        caps::securebits::set_keepcaps(true).map_err(capability)?;
+        set_keep_capabilities(true).map_err(fail)?;
         take_ids(ids)?;
     }
-    caps::set(None, CapSet::Inheritable, &wanted).map_err(capability)?;
-    caps::set(None, CapSet::Effective, &wanted).map_err(capability)?;
-    caps::set(None, CapSet::Permitted, &wanted).map_err(capability)?;
-    caps::set(None, CapSet::Ambient, &wanted).map_err(capability)?;
+    set_capabilities(None, CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted })
+        .map_err(fail)?;
+    wanted.iter().try_for_each(|one| configure_capability_in_ambient_set(one, true)).map_err(fail)?;
     rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
+    ids.map_or(Ok(()), |ids| verify_ids(ids, &status.read()))?;
     not_dumpable()
 }
 

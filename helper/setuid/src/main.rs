@@ -159,11 +159,13 @@ fn run(
 /// real home must be hidden; and what only the agent reads: its environment, its AWS configuration.
 fn made_ready(cli: &Channel, plan: &mut Plan) -> Result<(Vec<EnvVar>, Bytes), Refusal> {
     let said = cli.receive::<CliToHelper>(Some(PREPARED)).map_err(|e| broken("agent-aws", e))?;
-    let CliToHelper::Prepared(ready) = said.message else {
-        return Err(refuse(FailureCode::BadRequest, "agent-aws said something out of turn"));
-    };
+    let CliToHelper::Prepared(ready) = said.message else { return Err(out_of_turn()) };
     plan.complete(ready.files, ready.hide).map_err(unplannable)?;
     Ok((ready.environment, ready.directory))
+}
+
+fn out_of_turn() -> Refusal {
+    refuse(FailureCode::BadRequest, "agent-aws said something out of turn")
 }
 
 /// Broker and sandbox, side by side; then init and broker are told what to do.
@@ -179,7 +181,8 @@ fn assemble(
     let broker = broker::start(&entered, &person, &granting, request)?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
-    let sandbox = sandbox::build(&entered, &plan, gateway.plumber.as_ref());
+    let opened = sandbox::opened(cli, &plan)?;
+    let sandbox = sandbox::build(&entered, &plan, opened, gateway.plumber.as_ref());
     let mut sandbox = sandbox.map_err(|refusal| gateway.cause(refusal))?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let stop = supervise::stop()?;

@@ -3,37 +3,36 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
+use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use agent_aws_plan::tables::SECRET_STORES;
-use agent_aws_plan::{Access, Intent, Kind, Opener, Origin, Plan, Source, SourceId, What};
-use agent_aws_policy::Network;
-use agent_aws_protocol::{Channel, ChannelError, FailureCode, MAX_DESCRIPTORS, Refusal};
+use agent_aws_plan::{Intent, Kind, Opener, Origin, Plan, Source, SourceId, What};
+use agent_aws_policy::{Home, Network};
+use agent_aws_protocol::{Channel, ChannelError, CliToHelper, FailureCode, Refusal};
 use agent_aws_sandbox as linux;
-use agent_aws_sandbox::{Builder, Failure, Group, Ids, KernelFacts, Listeners, Namespaces, Opened};
+use agent_aws_sandbox::{Builder, Failure, Group, Ids, KernelFacts, Listeners, Namespaces};
 use nix::sched::{CloneFlags, unshare};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, openat};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::entry::{Entered, restore_limits};
 use crate::gateway::{self, laid};
-use crate::refusal::{advise, broken, installation, kernel, refuse, unplannable};
+use crate::refusal::{broken, installation, kernel, refuse, unplannable};
 use crate::service::Service;
-use crate::sys;
+use crate::{PREPARED, out_of_turn, sys};
 
-/// How long opening the caller's paths may take: they may lie on a file server.
-const OPENING: Duration = Duration::from_secs(20);
 /// How long building may take.
 const BUILDING: Duration = Duration::from_secs(20);
 /// How long a message of init's that has begun may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Init, inside.
 const INIT: &str = "/run/agent-aws/agent-aws-init";
+/// What is not, or no more, what was asked for.
+const MOVED: &str = "was moved while it was opened";
 
 /// A sandbox with init in it, waiting to be told what to launch.
 pub(crate) struct Sandbox {
@@ -47,22 +46,20 @@ pub(crate) struct Sandbox {
     guard: Option<Child>,
 }
 
-/// What a child says of sources.
-#[derive(Debug, Serialize, Deserialize)]
-enum Found {
-    /// Of the next ones: whether the caller may write there, or that nothing is. What is there comes along.
-    Next(Vec<Option<bool>>),
-    Failed(String),
-    /// That was all.
-    Done,
-}
+/// What is there where a source points: O_PATH, never usable to read or write by itself.
+pub(crate) type Opened = Option<OwnedFd>;
 
 /// What the builder says: the mounts stand, and whether there is a door over HTTP; the broker's ends of the doors come
 /// along. Or why it went no further.
 type Built = Result<bool, Refusal>;
 
 /// Builds it, until the mounts stand.
-pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -> Result<Sandbox, Refusal> {
+pub(crate) fn build(
+    entered: &Entered,
+    plan: &Plan,
+    opened: Vec<Opened>,
+    plumber: Option<&Service>,
+) -> Result<Sandbox, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(|e| refuse(FailureCode::Kernel, e))?;
     // Before anything is sent: the kernel tells the agent's process id with its first message.
     let ours = Channel::new(ours, PATIENCE).with_credentials().map_err(|e| refuse(FailureCode::Kernel, e))?;
@@ -71,8 +68,8 @@ pub(crate) fn build(entered: &Entered, plan: &Plan, plumber: Option<&Service>) -
     let private = plan.grant.network != Network::Shared;
     let facts = KernelFacts::probe(!entered.mode.is_privileged());
     let prepared = match entered.mode.is_privileged() {
-        true => Some(prepare(entered, plan, facts)?),
-        false => None,
+        true => Ok(prepare(entered, plan, facts, opened)?),
+        false => Err(opened),
     };
     let group = match (entered.mode.is_privileged(), plan.grant.limits.memory) {
         (true, _) => Group::make(&plan.grant.session, &plan.grant.limits, !private).map_err(kernel)?,
@@ -115,23 +112,23 @@ struct Prepared {
 }
 
 /// Opens everything, holds it against the plan's bounds, clones the mounts and lowers the plan.
-fn prepare(entered: &Entered, plan: &Plan, facts: KernelFacts) -> Result<Prepared, Refusal> {
-    let opened = open_all(entered, plan)?;
+fn prepare(entered: &Entered, plan: &Plan, facts: KernelFacts, opened: Vec<Opened>) -> Result<Prepared, Refusal> {
+    let opened = open_all(entered, plan, opened)?;
     let mut kinds = Vec::new();
     let (mut trees, mut places) = (Vec::new(), Vec::new());
     for (index, (source, found)) in plan.sources.iter().zip(opened).enumerate() {
-        let kind = match &found.descriptor {
-            Some(fd) => linux::kind_of(fd.as_fd()).map_err(|e| unusable(source, &e))?,
+        let kind = match &found {
+            Some(fd) => linux::kind_of(fd.as_fd()).map_err(|e| unusable(source, e))?,
             None => Kind::Missing,
         };
-        places.push(check(plan, SourceId(index), &found, &kind)?);
+        places.push(check(plan, SourceId(index), found.as_ref(), &kind)?);
         in_its_tree(plan, index, &places, &kinds)?;
         let shown = |i: &Intent| matches!(i.what, What::Bind(s) | What::Device(s) if s.0 == index);
         // What is only masked gets no mount: to put one away unused takes the kernel longer than all the others.
         // A link of the caller's is a row of a project, and mounted as such; one of the system is made anew.
         let link = matches!(kind, Kind::Link(_)) && source.opener == Opener::Caller;
         let mounted = (link || matches!(kind, Kind::Directory | Kind::File)) && plan.intents.iter().any(shown);
-        trees.push(match found.descriptor {
+        trees.push(match found {
             Some(fd) if mounted => Some(linux::clone_tree(fd.as_fd(), &source.path).map_err(kernel)?),
             _ => None,
         });
@@ -141,158 +138,128 @@ fn prepare(entered: &Entered, plan: &Plan, facts: KernelFacts) -> Result<Prepare
     Ok(Prepared { trees, lowered })
 }
 
-fn unusable(source: &Source, failure: &Failure) -> Refusal {
-    refuse(FailureCode::BadRequest, format_args!("`{}`: {failure}", source.path.display().to_string().escape_debug()))
+fn unusable(source: &Source, why: impl Display) -> Refusal {
+    refuse(FailureCode::BadRequest, format_args!("`{}` {why}", source.path.display().to_string().escape_debug()))
 }
 
-/// A row of a project must lie in the tree that was opened: whoever exchanges the project for a link meanwhile would
-/// have rows of another place shown. What lies behind a link is not mounted.
+/// A row of a project or of a home must lie in the tree that was opened: whoever exchanges the project for a link
+/// meanwhile, or hands over something else, would have another place shown. What lies behind a link is not mounted.
 fn in_its_tree(plan: &Plan, index: usize, places: &[PathBuf], kinds: &[Kind]) -> Result<(), Refusal> {
-    let here = |i: &&Intent| matches!(i.what, What::Bind(s) if s.0 == index);
-    let row = plan.intents.iter().find(here).filter(|i| i.origin == Origin::Table("project".into()));
-    let (Some(row), Some(real)) = (row, places.last().filter(|real| !real.as_os_str().is_empty())) else {
+    let Some(row) = plan.sources.get(index).filter(|s| s.keep_link && s.opener == Opener::Caller) else {
         return Ok(());
     };
+    let shown = plan.intents.iter().any(|i| matches!(i.what, What::Bind(s) if s.0 == index));
+    let Some(real) = places.last().filter(|real| shown && !real.as_os_str().is_empty()) else { return Ok(()) };
     let before = plan.sources.iter().zip(places).zip(kinds).filter(|(_, kind)| **kind != Kind::Missing);
     let around = before.filter_map(|((s, place), kind)| Some((row.path.strip_prefix(&s.path).ok()?, place, kind)));
     match around.min_by_key(|(below, ..)| below.components().count()) {
         Some((below, place, kind)) if !matches!(kind, Kind::Link(_)) && place.join(below) != *real => {
-            let text = format!("`{}` was moved while it was opened", row.path.display().to_string().escape_debug());
-            Err(refuse(FailureCode::BadRequest, text))
+            Err(unusable(row, MOVED))
         }
         _ => Ok(()),
     }
 }
 
+/// Whether a home is one. The agent's may lie behind links of the caller's, but is called what it is; the caller's own
+/// is where the user database says.
+fn is_home(plan: &Plan, source: &Source, real: &Path) -> Result<bool, Refusal> {
+    if plan.grant.home == Home::Agent {
+        return Ok(source.path.iter().rev().take(2).eq(real.iter().rev().take(2)));
+    }
+    let lies = || linux::open_source(source)?.map(|fd| linux::real_path(fd.as_fd())).transpose();
+    Ok(real == source.path || lies().map_err(kernel)?.is_some_and(|path| path == real))
+}
+
 /// What was opened must be what policy allows: the kernel says where it really is, if that matters.
-fn check(plan: &Plan, id: SourceId, found: &Opened, kind: &Kind) -> Result<PathBuf, Refusal> {
+fn check(plan: &Plan, id: SourceId, found: Option<&OwnedFd>, kind: &Kind) -> Result<PathBuf, Refusal> {
     let Some(source) = plan.sources.get(id.0) else {
         return Ok(PathBuf::new());
     };
-    let shown = || source.path.display().to_string().escape_debug().to_string();
-    let Some(fd) = &found.descriptor else {
-        return match source.required && source.opener == Opener::Caller {
-            true => Err(refuse(FailureCode::BadRequest, format_args!("`{}` does not exist", shown()))),
-            false => Ok(PathBuf::new()),
+    let Some(fd) = found else {
+        // Policy hides it from whatever agent-aws the caller runs: that one's word is not enough.
+        let masked = |i: &Intent| matches!(i.what, What::Mask(s) if s == id);
+        return match source.opener {
+            Opener::Caller if source.required => Err(unusable(source, "does not exist")),
+            Opener::Caller if !source.keep_link && plan.intents.iter().any(masked) && linux::is_there(&source.path) => {
+                Err(unusable(source, MOVED))
+            }
+            _ => Ok(PathBuf::new()),
         };
     };
     if source.opener != Opener::Caller {
         return Ok(PathBuf::new());
+    }
+    // What is only hidden, or bound onto itself read-only, may be a socket or a FIFO.
+    if !source.keep_link && !linux::is_plain(fd.as_fd()).map_err(kernel)? {
+        return Err(unusable(source, "is no file or directory"));
     }
     let real = linux::real_path(fd.as_fd()).map_err(kernel)?;
     plan.check_real(id, &real).map_err(unplannable)?;
     let here = plan.intents.iter().find(|i| matches!(i.what, What::Bind(s) if s == id));
     match here.map(|i| (&i.origin, i.access)) {
         Some((Origin::Project | Origin::Repository, _)) if *kind != Kind::Directory => {
-            Err(refuse(FailureCode::BadRequest, format_args!("the project `{}` is no directory", shown())))
+            let text = format!("the project `{}` is no directory", source.path.display().to_string().escape_debug());
+            Err(refuse(FailureCode::BadRequest, text))
         }
-        Some((Origin::Project | Origin::Repository | Origin::Caller(_), Access::Write)) if !found.writable => {
-            let text = format!("you cannot write to `{}`", shown());
-            Err(advise(FailureCode::BadRequest, text, "choose another project with --project DIR, or use --ro"))
+        Some((Origin::Sandbox, _)) if !source.keep_link && !is_home(plan, source, &real)? => {
+            Err(unusable(source, MOVED))
         }
         _ => Ok(real),
     }
 }
 
-/// Opens every source with the rights that it says: the caller's in another process, meanwhile.
-fn open_all(entered: &Entered, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
-    let (child, reopened) = match entered.mode.is_privileged() {
-        true => (Some(open_as_caller(&entered.caller, plan)?), None),
-        false => (None, Some(entered.installation.reopened()?)),
+/// Everything that the plan needs, opened: the caller's by the CLI.
+fn open_all(entered: &Entered, plan: &Plan, opened: Vec<Opened>) -> Result<Vec<Opened>, Refusal> {
+    let reopened = match entered.mode.is_privileged() {
+        true => None,
+        false => Some(entered.installation.reopened()?),
     };
     let ours = reopened.as_ref().unwrap_or(&entered.installation);
+    let mut callers = opened.into_iter();
     let open = |source: &Source| match source.opener {
-        Opener::Root => linux::open_source(source).map_err(kernel).map(Some),
-        Opener::Caller => Ok(None),
-        Opener::Ours => {
-            let program = ours.program(source.path.to_str().unwrap_or_default())?;
-            Ok(Some(Opened { descriptor: Some(program), writable: false }))
-        }
+        Opener::Root => linux::open_source(source).map_err(kernel),
+        Opener::Ours => ours.program(source.path.to_str().unwrap_or_default()).map(Some),
+        Opener::Caller => match callers.next().flatten() {
+            Some(seen) if reopened.is_some() => open_again(source, &seen),
+            found => Ok(found),
+        },
     };
-    let opened: Vec<Option<Opened>> = plan.sources.iter().map(open).collect::<Result<_, Refusal>>()?;
-    let theirs = child.map_or_else(|| open_here(plan), |child| receive_opened(plan, &child))?;
-    let mut theirs = theirs.into_iter();
-    let all = opened.into_iter().map(|found| found.or_else(|| theirs.next()));
-    all.map(|found| found.ok_or_else(|| installation("a source is missing", "report this"))).collect()
+    plan.sources.iter().map(open).collect()
 }
 
-fn callers(plan: &Plan) -> impl Iterator<Item = &Source> {
-    plan.sources.iter().filter(|s| s.opener == Opener::Caller)
+/// Without privilege: a descriptor from before the user namespace cannot be cloned in it. What is there must be what
+/// the CLI looked at; of a row in its tree, a program may just have written a new one.
+fn open_again(source: &Source, seen: &OwnedFd) -> Result<Opened, Refusal> {
+    let found = linux::open_source(source).map_err(|e| refuse(FailureCode::BadRequest, e))?;
+    let same = found.as_ref().map(|fd| linux::is_same(fd.as_fd(), seen.as_fd()));
+    match same.transpose().map_err(kernel)? {
+        Some(true) => Ok(found),
+        _ if source.keep_link => Ok(found),
+        _ => Err(unusable(source, MOVED)),
+    }
 }
 
-/// Without privilege this process has the caller's rights and no others.
-fn open_here(plan: &Plan) -> Result<Vec<Opened>, Refusal> {
-    let opened: Result<Vec<Opened>, Failure> = callers(plan).map(linux::open_source).collect();
-    let opened = opened.map_err(|e| refuse(FailureCode::BadRequest, e))?;
-    show_no_secret(plan, &opened).map_err(|e| refuse(FailureCode::BadRequest, e))?;
+/// What the CLI opened: it has all of the caller's ids, so what root may not open (FUSE, root_squash) it may, what the
+/// caller may not open stays closed, and a file server that hangs hangs only the CLI. It may be a program of the
+/// caller's own making: where descriptors lead is looked at later.
+pub(crate) fn opened(cli: &Channel, plan: &Plan) -> Result<Vec<Opened>, Refusal> {
+    let most = plan.sources.iter().filter(|s| s.opener == Opener::Caller).count();
+    let (end, mut opened) = (Instant::now() + PREPARED, Vec::new());
+    while opened.len() < most {
+        let left = end.saturating_duration_since(Instant::now());
+        let said = cli.receive::<CliToHelper>(Some(left)).map_err(|e| broken("agent-aws", e))?;
+        let CliToHelper::Opened(states) = said.message else { return Err(out_of_turn()) };
+        // Nothing else: to close a file that is open may take its server for ever.
+        let is_path = |fd: &OwnedFd| fcntl_getfl(fd).is_ok_and(|flags| flags.contains(OFlags::PATH));
+        let with = states.iter().filter(|is_there| **is_there).count();
+        let as_asked = with == said.descriptors.len() && said.descriptors.iter().all(is_path);
+        if !as_asked || states.is_empty() || opened.len() + states.len() > most {
+            return Err(refuse(FailureCode::BadRequest, "agent-aws opened something that it was not asked for"));
+        }
+        let mut here = said.descriptors.into_iter();
+        opened.extend(states.into_iter().map(|is_there| if is_there { here.next() } else { None }));
+    }
     Ok(opened)
-}
-
-/// In a child with all of the caller's ids: what root may not open (FUSE, root_squash) the caller may, what the caller
-/// may not open stays closed, and a file server that hangs hangs only the child.
-fn open_as_caller(caller: &Ids, plan: &Plan) -> Result<Child, Refusal> {
-    Child::start("starting a process", None, OPENING, |socket| {
-        let channel = Channel::new(socket, OPENING);
-        match linux::become_permanently(caller).and_then(|()| tell_opened(plan, &channel)) {
-            Ok(()) => 0,
-            Err(e) => {
-                let _ = channel.send(&Found::Failed(e.to_string()));
-                1
-            }
-        }
-    })
-}
-
-fn receive_opened(plan: &Plan, child: &Child) -> Result<Vec<Opened>, Refusal> {
-    let mut opened = Vec::new();
-    loop {
-        let said = child.channel.receive::<Found>(Some(OPENING)).map_err(|e| broken("opening your files", e))?;
-        match said.message {
-            Found::Next(states) if opened.len() + states.len() <= plan.sources.len() => {
-                let mut here = said.descriptors.into_iter();
-                let found =
-                    |w: Option<bool>| Opened { descriptor: w.and_then(|_| here.next()), writable: w == Some(true) };
-                opened.extend(states.into_iter().map(found));
-            }
-            Found::Done => return Ok(opened),
-            Found::Failed(text) => return Err(refuse(FailureCode::BadRequest, text)),
-            _ => return Err(installation("more files were opened than asked for", "report this")),
-        }
-    }
-}
-
-/// What the caller asked to be shown must not be a secret store, contain one or lie inside one, whatever it is called.
-fn show_no_secret(plan: &Plan, opened: &[Opened]) -> Result<(), Failure> {
-    let home = &plan.caller.home;
-    let stores = SECRET_STORES.rows().map(|row| home.join(row.path));
-    let secrets = linux::Secrets::look(stores);
-    let asked = |path: &Path| {
-        let asked =
-            |o: &Origin| matches!(o, Origin::Project | Origin::Repository | Origin::Caller(_) | Origin::Tool(_));
-        plan.intents.iter().any(|i| asked(&i.origin) && i.path == path)
-    };
-    for (source, found) in callers(plan).zip(opened).filter(|(source, _)| asked(&source.path)) {
-        let Some(fd) = &found.descriptor else { continue };
-        let shown = secrets.shown_by(fd.as_fd());
-        if let Some(store) = shown.map_err(|e| Failure::os("looking above", &source.path, e))? {
-            let cause = format!("it is, contains or lies inside `{}`", store.display());
-            return Err(Failure { step: "showing", object: Some(source.path.clone()), cause });
-        }
-    }
-    Ok(())
-}
-
-/// In the child: opens and tells.
-fn tell_opened(plan: &Plan, channel: &Channel) -> Result<(), Failure> {
-    let fail = |e| Failure::plain("opening your files", e);
-    let opened: Vec<Opened> = callers(plan).map(linux::open_source).collect::<Result<_, _>>()?;
-    show_no_secret(plan, &opened)?;
-    for some in opened.chunks(MAX_DESCRIPTORS) {
-        let states = some.iter().map(|found| found.descriptor.as_ref().map(|_| found.writable)).collect();
-        let here: Vec<_> = some.iter().filter_map(|found| found.descriptor.as_ref().map(AsFd::as_fd)).collect();
-        channel.send_with(&Found::Next(states), &here).map_err(fail)?;
-    }
-    channel.send(&Found::Done).map_err(fail)
 }
 
 /// In the new namespaces. Returns only with what kept it from becoming init.
@@ -300,12 +267,12 @@ fn become_init(
     entered: &Entered,
     plan: &Plan,
     facts: KernelFacts,
-    prepared: Option<Prepared>,
+    prepared: Result<Prepared, Vec<Opened>>,
     with: (&Channel, OwnedFd, Option<&Service>),
 ) -> Refusal {
     let prepared = match prepared {
-        Some(prepared) => Ok(prepared),
-        None => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, facts)),
+        Ok(prepared) => Ok(prepared),
+        Err(opened) => map_ids(&entered.caller).map_err(kernel).and_then(|()| prepare(entered, plan, facts, opened)),
     };
     match prepared.and_then(|p| finish(entered, plan, p, &with).map_err(kernel)) {
         Ok(never) => match never {},

@@ -307,7 +307,7 @@ impl Session {
                 }
             }
             CliToHelper::Signal(number) => self.tell_init(&HelperToInit::Signal(number))?,
-            CliToHelper::Request(_) | CliToHelper::Prepared(_) => {}
+            CliToHelper::Request(_) | CliToHelper::Prepared(_) | CliToHelper::Opened(_) => {}
         }
         Ok(())
     }

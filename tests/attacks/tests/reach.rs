@@ -123,7 +123,8 @@ impl Host {
     fn ours(&self) -> Results {
         let [option, name] = self.scene.identity();
         let program = self.scene.machine.program().display().to_string();
-        self.look(&[&program, "run", "--no-wait", option, name, "--"].map(str::to_owned))
+        // As shipped; the policy of the scene would give the host's network.
+        self.look(&[&program, "run", "--no-wait", "--network", "filtered", option, name, "--"].map(str::to_owned))
     }
 }
 

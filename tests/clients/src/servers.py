@@ -201,7 +201,8 @@ class PassOn(socketserver.BaseRequestHandler):
 for name, addresses in plan["names"].items():
     for address in addresses:
         if name in plan["pass-on"]:
-            Server(address, 443, PassOn, True)
+            for port in (443, 8443):
+                Server(address, port, PassOn, True)
         elif name == "www.example.net" or name.endswith(".www.example.net"):
             for port in (80, 8080):
                 Server(address, port, Web, False)

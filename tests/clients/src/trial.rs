@@ -48,7 +48,8 @@ pub fn trial(name: &'static str, mode: Mode) {
 
 /// The client in a directory of its own; where the usual server is, by name.
 fn client(script: &str, port: &str, tls_port: &str) -> String {
-    let server = format!("export HTTP=http://www.example.net{port} TLS=https://www.example.net{tls_port}");
+    let server =
+        format!("export HTTP=http://www.example.net{port} TLS=https://www.example.net{tls_port} TLS_PORT={tls_port}");
     format!("{server}\ncd \"$(mktemp -d)\"\n{script}")
 }
 

@@ -1,7 +1,7 @@
 //! Every row of the table, in both modes; and names that are refused.
 #![allow(clippy::panic, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use agent_aws_clients::{Place, Row, table, trial};
 use agent_aws_harness::{Case, Mode, Stage, case, suite};
@@ -9,15 +9,33 @@ use agent_aws_workloads::absent;
 
 fn main() -> ExitCode {
     let deps = Stage::find().ok().and_then(|stage| Some(stage.tools().parent()?.join("test-deps")));
+    let no_internet = no_internet();
+    let able = |case: Case, lacks: Option<String>| match lacks.or_else(|| no_internet.clone()) {
+        Some(why) => case.ignored(why.leak()),
+        None => case,
+    };
     let row = |row: Row| {
         let case = Case::row(row.name, trial).private().limit(240);
-        match absent(row.needs(), deps.as_deref()) {
-            Some(why) => case.ignored(why.leak()),
-            None => case,
-        }
+        able(case, absent(row.needs(), deps.as_deref()))
     };
-    let own = [case!(a_name_that_is_refused_is_asked_of_nobody).private()];
+    let own = [able(case!(a_name_that_is_refused_is_asked_of_nobody).private(), None)];
     suite(own.into_iter().chain(table().map(row)).collect::<Vec<_>>().leak())
+}
+
+/// Why there can be no fake internet here. In CI nothing is left out because a try fails: there it would hide a failure.
+fn no_internet() -> Option<String> {
+    let cable = ["--net", "ip", "link", "add", "cable", "type", "veth", "peer", "name", "end"];
+    let tried = || Command::new("unshare").args(cable).output().map_err(|e| e.to_string());
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if std::env::var_os("CI").is_some() || !is_root {
+        return None;
+    }
+    let failed = match tried() {
+        Ok(output) if output.status.success() => return None,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(e) => e,
+    };
+    Some(format!("there can be no fake internet here: unshare {}: {failed}", cable.join(" ")))
 }
 
 /// Ways to have a name looked up, each with one of its own.

@@ -4,9 +4,9 @@
 use std::ffi::{CString, OsString};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -14,11 +14,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use agent_aws_harness::{Mode, Output, SOON, Scene, until};
-use agent_aws_plan::{OURS, Plan};
+use agent_aws_plan::{OURS, Opener, Plan, Source};
 use agent_aws_policy::Home;
 use agent_aws_protocol::{
-    Ask, Channel, ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, OwnSource, Prepared, Refusal, Request,
-    RunRequest,
+    Ask, Channel, ChannelError, CliToHelper, EnvVar, Exit, HelperToCli, MAX_DESCRIPTORS, OwnSource, Prepared, Refusal,
+    Request, RunRequest,
 };
 
 use crate::sys;
@@ -49,7 +49,13 @@ pub struct Start {
     pub ids: Option<(u32, u32, Vec<u32>)>,
     as_root: Vec<Step>,
     as_caller: Vec<Step>,
+    handing: Option<Handing>,
 }
+
+/// What of the caller's the plan needs, and what is there.
+pub type Found = (PathBuf, Option<OwnedFd>);
+
+type Handing = Box<dyn FnOnce(&mut Vec<Found>) + Send>;
 
 impl Start {
     /// A program as Alice, with the environment of the scene.
@@ -72,6 +78,7 @@ impl Start {
             ids: scene.machine.is_private().then(|| (alice.uid, alice.gid, vec![alice.gid])),
             as_root: vec![],
             as_caller: vec![],
+            handing: None,
             program,
         }
     }
@@ -173,6 +180,13 @@ impl Start {
         self
     }
 
+    /// Something else than what was opened is handed to the helper.
+    #[must_use]
+    pub fn handing(mut self, other: impl FnOnce(&mut Vec<Found>) + Send + 'static) -> Self {
+        self.handing = Some(Box::new(other));
+        self
+    }
+
     /// Starts the helper and asks it.
     #[track_caller]
     pub fn talk(self, request: Request) -> Talk {
@@ -181,7 +195,9 @@ impl Start {
 
     /// Starts the helper and says something to it.
     #[track_caller]
-    pub fn talk_about(self, message: &CliToHelper) -> Talk {
+    pub fn talk_about(mut self, message: &CliToHelper) -> Talk {
+        let handing = self.handing.take();
+        let explained = matches!(message, CliToHelper::Request(Request::Run(run)) if run.explain);
         let (ours, theirs) = Channel::pair().expect("a socket pair");
         let inside = self.inside.clone().map(|directory| directory.into_os_string().into_vec());
         let started = self.spawn(Some(theirs), Stdio::null()).expect("starting the helper");
@@ -191,7 +207,7 @@ impl Start {
             Ok(()) | Err(ChannelError::Closed) => {}
             Err(e) => panic!("{e}"),
         }
-        Talk { started, channel, messages: vec![], directory: inside }
+        Talk { started, channel, messages: vec![], directory: inside, handing, explained }
     }
 
     /// Starts the helper, asks it and hears it out.
@@ -245,13 +261,20 @@ impl Started {
 }
 
 /// A conversation with a helper that runs.
-#[derive(Debug)]
 pub struct Talk {
     started: Started,
     channel: Channel,
     messages: Vec<HelperToCli>,
     /// The agent's working directory, if it is not the project.
     directory: Option<Vec<u8>>,
+    handing: Option<Handing>,
+    explained: bool,
+}
+
+impl fmt::Debug for Talk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Talk").field("messages", &self.messages).finish_non_exhaustive()
+    }
 }
 
 impl Talk {
@@ -265,6 +288,31 @@ impl Talk {
         let _ = self.channel.send(message);
     }
 
+    /// Opens the caller's paths, missing ones not, and hands over what the test makes of that.
+    fn hand_over(&mut self, plan: &Plan) {
+        let open = |source: &Source| (source.path.clone(), open_path(&source.path, source.keep_link));
+        let asked: Vec<&Source> = plan.sources.iter().filter(|s| s.opener == Opener::Caller).collect();
+        let as_caller = || {
+            // Of this thread alone. Who is not root stays who it is.
+            nix::unistd::setfsgid(plan.caller.gid.into());
+            nix::unistd::setfsuid(plan.caller.uid.into());
+            asked.iter().copied().map(open).collect()
+        };
+        let mut found: Vec<Found> =
+            std::thread::scope(|scope| scope.spawn(as_caller).join()).expect("opening the caller's paths");
+        if let Some(handing) = self.handing.take() {
+            handing(&mut found);
+        }
+        for some in found.chunks(MAX_DESCRIPTORS) {
+            let states = some.iter().map(|(_, fd)| fd.is_some()).collect();
+            let descriptors: Vec<_> = some.iter().filter_map(|(_, fd)| fd.as_ref().map(AsFd::as_fd)).collect();
+            let _ = self.channel.send_with(&CliToHelper::Opened(states), &descriptors);
+        }
+        if found.len() < asked.len() {
+            self.say(&CliToHelper::Begin);
+        }
+    }
+
     fn next(&mut self) -> Option<&HelperToCli> {
         let said = match self.channel.receive::<HelperToCli>(Some(LIMIT)) {
             Ok(said) => said.message,
@@ -276,12 +324,16 @@ impl Talk {
             HelperToCli::Prepare { door } => {
                 let pieces =
                     self.messages.iter().filter_map(|m| if let HelperToCli::Plan(p) = m { Some(p) } else { None });
-                let plan: Plan = postcard::from_bytes(&pieces.flatten().copied().collect::<Vec<u8>>()).unwrap();
+                let mut plan: Plan = postcard::from_bytes(&pieces.flatten().copied().collect::<Vec<u8>>()).unwrap();
                 let mut ready = make_ready(&plan, *door);
                 if let Some(directory) = &self.directory {
                     ready.directory.clone_from(directory);
                 }
+                plan.complete(ready.files.clone(), ready.hide.clone()).expect("completing the plan");
                 self.say(&CliToHelper::Prepared(ready));
+                if !self.explained {
+                    self.hand_over(&plan);
+                }
             }
             _ => {}
         }
@@ -307,6 +359,13 @@ impl Talk {
         while self.next().is_some() {}
         Answer { output: self.started.end(), messages: self.messages }
     }
+}
+
+/// Opens a path as the CLI does, if there is something.
+pub fn open_path(path: &Path, keep_link: bool) -> Option<OwnedFd> {
+    let link = if keep_link { libc::O_NOFOLLOW } else { 0 };
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH | link).open(path);
+    file.ok().map(Into::into)
 }
 
 /// Makes a home and its mount points as the CLI does, for whom they belong to; nobody plants anything meanwhile. And
@@ -382,6 +441,14 @@ impl Answer {
         assert!(self.output.stdout.is_empty(), "it ran something\n{self}");
         assert!([0, 125].contains(&self.output.code()), "{self}");
         self
+    }
+
+    /// The error number for which the agent was not executed, and whether it was the working directory.
+    pub fn not_executed(&self) -> Option<(i32, bool)> {
+        self.messages.iter().find_map(|message| match message {
+            HelperToCli::NotExecuted { errno, directory } => Some((*errno, *directory)),
+            _ => None,
+        })
     }
 
     /// The agent ran and succeeded; its standard output.

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use agent_aws_e2e::start::{CHANNEL, Start, nothing_is_left, request};
 use agent_aws_e2e::sys;
 use agent_aws_harness::{Case, Mode, Scene, case, suite};
-use agent_aws_protocol::{CliToHelper, FailureCode, Request};
+use agent_aws_protocol::{CliToHelper, Request};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket, socketpair};
 
 const CASES: &[Case] = &[
@@ -151,7 +151,7 @@ fn a_command_begins_after_two_dashes_whatever_it_looks_like(mode: Mode) {
         let output = Start::run_of(&scene, &[command]).run().ends(127);
         assert!(output.stderr.contains(&format!("`{command}`")), "{output}");
         let answer = Start::helper(&scene, &[command]).ask(request(&scene));
-        assert_eq!(answer.refusal().map(|r| r.code), Some(FailureCode::CommandNotFound), "{answer}");
+        assert_eq!(answer.not_executed(), Some((libc::ENOENT, false)), "{answer}");
     }
     let echo = ["echo", "--", "--as", "root", "--", "-n"];
     assert_eq!(Start::run_of(&scene, &echo).run().says(), "-- --as root -- -n");

@@ -16,7 +16,6 @@ const CASES: &[Case] = &[
     case!(the_probe_sees_a_wall_that_is_missing).setuid(),
     case!(a_failing_drop_of_who_asks_the_user_database_runs_nothing_wrong).setuid(),
     case!(a_failing_drop_of_the_broker_runs_nothing_wrong).setuid(),
-    case!(a_failing_drop_of_who_opens_the_callers_paths_runs_nothing_wrong).setuid(),
     case!(a_failing_drop_of_init_runs_nothing_wrong).private(),
     case!(a_failing_wall_of_init_runs_nothing_wrong).private(),
     case!(a_failing_mount_runs_nothing_wrong).private(),
@@ -42,18 +41,7 @@ const MARK: &str = "{ cat /proc/self/status; echo VIEW; cut -d' ' -f5,6 /proc/se
 enum Child {
     Database = 1,
     Broker = 2,
-    Opener = 3,
-    Builder = 4,
-}
-
-impl Child {
-    /// Without the setuid bit the builder opens the paths itself.
-    fn place(self, mode: Mode) -> usize {
-        match (self, mode) {
-            (Self::Builder, Mode::Unprivileged) => 3,
-            _ => self as usize,
-        }
-    }
+    Builder = 3,
 }
 
 /// What the agent said of itself: privilege; mounts with their options, and securebits.
@@ -110,7 +98,7 @@ impl Trials {
         let call = self.scene.run(&[], &["sh", "-c", MARK]);
         let mut cli = held(&call, &scratch.join("said"));
         let helper = stopped_at(cli.id().cast_signed(), true, "umask", 1, &scratch.join("log-1"));
-        stopped_at(helper, false, "clone3", self.child.place(self.scene.machine.mode), &scratch.join("log-2"));
+        stopped_at(helper, false, "clone3", self.child as usize, &scratch.join("log-2"));
         let tracer = Tracer::attach(helper, true, expressions, &scratch.join("log-3"));
         go_on(helper);
         within(START, "the run ends", || cli.try_wait().unwrap().is_some());
@@ -182,14 +170,6 @@ fn a_failing_drop_of_the_broker_runs_nothing_wrong(mode: Mode) {
     let trials = Trials::new(mode, Child::Broker);
     for call in ["setgroups", "setresgid", "setresuid", "capset"] {
         assert!(!trials.fails(call, 1), "{call}");
-    }
-    trials.fail_prctl();
-}
-
-fn a_failing_drop_of_who_opens_the_callers_paths_runs_nothing_wrong(mode: Mode) {
-    let trials = Trials::new(mode, Child::Opener);
-    for call in ["setgroups", "setresgid", "setresuid", "capset"] {
-        assert!(!trials.fails(call, 1), "{call}: root opened the caller's paths");
     }
     trials.fail_prctl();
 }

@@ -8,11 +8,13 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use agent_aws_e2e::inside::{inside, root};
+use agent_aws_e2e::terminal::{Shell, Under};
 use agent_aws_harness::{Case, Internet, Mode, Scene, Setup, case, processes, suite, until, within};
 use serde_json::Value;
 
 const CASES: &[Case] = &[
     case!(a_name_that_is_allowed_is_reached_and_another_fails_at_once_and_is_told).private(),
+    case!(a_refusal_is_said_once_on_the_terminal_and_never_into_a_picture).private(),
     case!(an_option_narrows_and_never_widens).private(),
     case!(literal_addresses_need_a_rule_about_their_network).private(),
     case!(a_private_address_needs_a_rule_whoever_has_it).private(),
@@ -94,6 +96,22 @@ fn a_name_that_is_allowed_is_reached_and_another_fails_at_once_and_is_told(mode:
     let by_proxy = "curl -sS -m 20 -D - -o - -x http://198.18.0.1:3128 http://refused.example.org/";
     let said = inside(&scene, &[], by_proxy).run().says();
     assert!(said.starts_with("HTTP/1.1 403") && said.contains("standard"), "{said}");
+}
+
+fn a_refusal_is_said_once_on_the_terminal_and_never_into_a_picture(mode: Mode) {
+    let (_internet, scene) = with(mode, &[], "allow-names = [\"*.example.net\"]");
+    let mut shell = Shell::open(&scene, Under::AgentAws);
+    let ask = "getent hosts refused.example.org";
+    shell.line(&format!("$A sh -c '{ask}; {ask}; echo do''ne'"));
+    let heard = shell.wait("done") + &shell.prompt(0, 0);
+    assert_eq!(heard.matches("agent-aws: blocked refused.example.org").count(), 1, "{heard}");
+    // What takes the terminal out of line mode paints a picture, and hears of it at the end.
+    shell.line(&format!("$A sh -c 'stty raw -echo; {ask}; sleep 1; echo pain''ted; stty sane'"));
+    let picture = shell.wait("painted");
+    assert!(!picture.contains("blocked"), "{picture}");
+    let after = shell.prompt(0, 0);
+    assert_eq!(after.matches("agent-aws: blocked refused.example.org").count(), 1, "{after}");
+    shell.hang_up();
 }
 
 fn an_option_narrows_and_never_widens(mode: Mode) {

@@ -15,8 +15,13 @@ const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// CGROUP2_SUPER_MAGIC of linux/magic.h.
 const CGROUP2: i128 = 0x6367_7270;
 
+/// Where cgroup v2 is mounted, if it is.
+pub(super) fn root() -> Option<&'static Path> {
+    MOUNTS.iter().map(Path::new).find(|p| statfs(*p).is_ok_and(|s| i128::from(s.f_type) == CGROUP2))
+}
+
 pub(super) fn all(asked: &Asked) -> [Finding; 3] {
-    let root = MOUNTS.iter().map(Path::new).find(|p| statfs(*p).is_ok_and(|s| i128::from(s.f_type) == CGROUP2));
+    let root = root();
     let place = root.and_then(place);
     let pids = asked.by(|s| s.limits.pids.is_some());
     let memory = asked.by(|s| s.limits.memory.is_some());

@@ -79,13 +79,20 @@ fn no_new_privs() -> Finding {
 }
 
 /// Keeps the credentials of the policy's identities, where the helper has its setuid bit.
-pub(super) fn broker_user() -> Option<Finding> {
-    const NAME: &str = "_agent-aws";
-    let found = nix::unistd::User::from_name(NAME).ok().flatten();
-    let given = found.as_ref().map_or("missing".to_owned(), |user| format!("uid {}", user.uid));
-    let asked = format!("{NAME}, for sources of root's");
-    let grade = Grade::Fail.unless(found.is_some());
-    is_setuid().then(|| Finding::new(grade, "broker user", asked, given, "the user database").fix(REINSTALL))
+pub(super) fn users() -> Vec<Finding> {
+    let user = |what, name: &str, whom| {
+        let found = nix::unistd::User::from_name(name).ok().flatten();
+        let given = found.as_ref().map_or("missing".to_owned(), |user| format!("uid {}", user.uid));
+        let asked = format!("{name}, {whom}");
+        Finding::new(Grade::Fail.unless(found.is_some()), what, asked, given, "the user database").fix(REINSTALL)
+    };
+    let all = || {
+        vec![
+            user("broker user", "_agent-aws", "for sources of root's"),
+            user("gateway user", "_agent-aws-net", "for network \"filtered\" and \"shared\""),
+        ]
+    };
+    is_setuid().then(all).unwrap_or_default()
 }
 
 /// The file; whether what it says is valid, the helper tells.

@@ -59,7 +59,7 @@ fn version_of(release: &str) -> Finding {
     let (grade, fix) = match version(release) {
         Some(v) if v >= FLOOR_SHARED => (Grade::Ok, ""),
         Some(v) if v >= FLOOR => {
-            (Grade::Warn, "use network \"none\", or waive `landlock-scopes` in policy for \"shared\"")
+            (Grade::Warn, "use network \"filtered\" or \"none\", or waive `landlock-scopes` in policy for \"shared\"")
         }
         Some(_) => (Grade::Fail, "boot a newer kernel"),
         None => (Grade::Warn, "its version is not understood: look at the rows below"),

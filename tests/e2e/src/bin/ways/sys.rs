@@ -16,7 +16,7 @@ pub(crate) fn race(count: u32, address: SocketAddrV4, other: SocketAddrV4) -> u3
     let (wanted, shown) = (bits(address), bits(other));
     // SAFETY: a structure of integers, for which all zeros is a valid value.
     let mut to: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-    to.sin_family = libc::AF_INET as libc::sa_family_t;
+    to.sin_family = libc::sa_family_t::try_from(libc::AF_INET).expect("a family");
     to.sin_port = address.port().to_be();
     to.sin_addr.s_addr = shown;
     let (stop, mut reached) = (AtomicBool::new(false), 0);
