@@ -69,7 +69,7 @@ pub(crate) fn local(ports: &[u16], v6: bool, hand: &mut Hand<'_>) -> Result<(), 
 /// Attaches the program that leads every connection to `listener`.
 fn steer(listener: &OwnedFd) -> Result<OwnedFd, Errno> {
     let map = sys::socket_map(listener.as_fd())?;
-    let program = sys::load(&program::sk_lookup(sys::number(&map), DNS, DOOR_ADDRESS))?;
+    let program = sys::load(&program::sk_lookup(sys::number(&map), DNS, EVERYTHING, DOOR_ADDRESS))?;
     sys::attach(program.as_fd(), sys::own_network_namespace(listener.as_fd())?.as_fd())
 }
 

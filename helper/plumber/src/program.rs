@@ -80,7 +80,7 @@ pub(crate) const fn address(bytes: [u8; 4]) -> i32 {
 
 /// TCP to any address is for the one socket in `map`, but for loopback (127/8, ::1), the `own` address of the agent's
 /// and the port of names. Where the socket is gone, connections fail.
-pub(crate) fn sk_lookup(map: i32, names: u16, own: [u8; 4]) -> Vec<Instruction> {
+pub(crate) fn sk_lookup(map: i32, names: u16, own_port: u16, own: [u8; 4]) -> Vec<Instruction> {
     let (pass, drop) = (exit_with(PASS), exit_with(DROP));
     let v6 = [
         load(2, 6, LOCAL_IP6),
@@ -132,7 +132,16 @@ pub(crate) fn sk_lookup(map: i32, names: u16, own: [u8; 4]) -> Vec<Instruction> 
         drop[1],
     ];
     let start = [copy(6, 1), load(2, 6, PROTOCOL), if_is(2, libc::IPPROTO_TCP, 2), pass[0], pass[1]];
-    let port = [load(2, 6, LOCAL_PORT), if_not(2, i32::from(names), 2), pass[0], pass[1]];
+    let port = [
+        load(2, 6, LOCAL_PORT),
+        if_not(2, i32::from(names), 2),
+        pass[0],
+        pass[1],
+        // The one socket's own port is nobody's: without this, loopback too would have a listener there.
+        if_not(2, i32::from(own_port), 2),
+        drop[0],
+        drop[1],
+    ];
     let family = [load(2, 6, FAMILY), if_is(2, libc::AF_INET, 11)];
     [&start[..], &port, &family, &v6, &v4, &find, &assign, &pass].concat()
 }

@@ -56,7 +56,6 @@ pub fn become_checked(ids: &Ids, status: &Status) -> Result<(), Failure> {
 pub fn become_plumber(ids: Option<&Ids>) -> Result<(), Failure> {
     let fail = |e: rustix::io::Errno| Failure::plain("the plumber's capabilities", e);
     let wanted = CapabilitySet::NET_ADMIN | CapabilitySet::NET_BIND_SERVICE | CapabilitySet::BPF;
-    let status = Status::open()?;
     not_dumpable()?;
     // Before the bounding set is empty, which bounds what can be inherited.
     let sets = capabilities(None).map_err(fail)?;
@@ -70,7 +69,15 @@ pub fn become_plumber(ids: Option<&Ids>) -> Result<(), Failure> {
         .map_err(fail)?;
     wanted.iter().try_for_each(|one| configure_capability_in_ambient_set(one, true)).map_err(fail)?;
     rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
-    ids.map_or(Ok(()), |ids| verify_ids(ids, &status.read()))?;
+    // Not by /proc: the builder puts the new root there meanwhile.
+    if let Some(ids) = ids {
+        let groups = rustix::process::getgroups().map_err(|e| Failure::plain("setgroups", e))?;
+        let is = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw(), groups.is_empty());
+        if is != (ids.uid, ids.gid, ids.groups.as_ref().is_some_and(Vec::is_empty)) {
+            return Err(Failure::plain("dropping privilege", "the plumber's ids did not take"));
+        }
+        no_way_back(ids)?;
+    }
     not_dumpable()
 }
 
@@ -194,12 +201,17 @@ fn verify_ids(ids: &Ids, status: &str) -> Result<(), Failure> {
             return bad("setgroups");
         }
     }
+    no_way_back(ids)
+}
+
+/// Getting root back is tried: that must fail.
+fn no_way_back(ids: &Ids) -> Result<(), Failure> {
     let root = Uid::from_raw(0);
     let other = Uid::from_raw(if ids.uid == 0 { 1 } else { 0 });
     if rustix::thread::set_thread_res_uid(other, other, other).is_ok()
         || (ids.uid != 0 && rustix::thread::set_thread_uid(root).is_ok())
     {
-        return bad("giving root up");
+        return Err(Failure::plain("dropping privilege", "giving root up did not take"));
     }
     Ok(())
 }
