@@ -28,7 +28,8 @@ fn others_are_served(broker: &Broker, key: &str) {
         assert_eq!(broker.by_socket()["AccessKeyId"], key);
         assert_eq!(broker.by_http().1["AccessKeyId"], key);
         assert_eq!(broker.by_capability()["AccessKeyId"], key);
-        assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+        // Alone it takes milliseconds; other tests run beside this one.
+        assert!(start.elapsed() < Duration::from_secs(8), "took {:?}", start.elapsed());
     }
 }
 
@@ -46,9 +47,12 @@ fn under_flood(fifos: &Fifos, bytes: &[u8], what: impl FnOnce()) -> usize {
             }
             written
         });
-        what();
+        // Also when `what` panics: a flood without end would make of a failure one that is never told.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
         over.store(true, Ordering::Relaxed);
-        flood.join().unwrap()
+        let written = flood.join().unwrap();
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written
     })
 }
 
