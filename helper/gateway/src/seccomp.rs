@@ -5,22 +5,23 @@ mod allowed;
 
 use std::collections::BTreeMap;
 
+use agent_aws_bpf::Made;
+use agent_aws_bpf::classic::{ALLOW, NOT_THERE, Program, by_number};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
 /// Installs both. Needs no_new_privs.
 pub(crate) fn install() -> Result<(), String> {
     let failed = |why: &dyn std::fmt::Display| format!("the gateway's system call filter cannot be installed: {why}");
     let arguments = by_argument().map_err(|e| failed(&e))?;
-    let numbers = by_number().ok_or_else(|| failed(&"a number of its table is none of a call"))?;
+    let numbers = listed().map_err(|e| failed(&e))?;
     seccompiler::apply_filter(&arguments).map_err(|e| failed(&e))?;
     seccompiler::apply_filter(&numbers).map_err(|e| failed(&e))
 }
 
 /// What a call of the list may not be made with. Answered with EPERM.
-fn by_argument() -> Result<BpfProgram, seccompiler::BackendError> {
+fn by_argument() -> Result<Program, seccompiler::BackendError> {
     use SeccompCmpOp::{MaskedEq, Ne};
     let at = |index: u8, op: SeccompCmpOp, value: i32| {
         SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, u64::from(value.cast_unsigned()))
@@ -56,49 +57,10 @@ fn by_argument() -> Result<BpfProgram, seccompiler::BackendError> {
     SeccompFilter::new(rules, SeccompAction::Allow, refused, arch)?.try_into()
 }
 
-const fn op(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
-    sock_filter { code, jt, jf, k }
+/// What is not listed does not exist.
+fn listed() -> Made<Program> {
+    by_number(&[], allowed::CALLS.iter().map(|&(call, _)| (call, ALLOW)), NOT_THERE)
 }
-
-/// A filter by number, as ranges with one answer: the kernel runs each new filter once for every number there is. A
-/// foreign architecture is killed, and so is the x32 ABI, which reports itself as x86-64. What is not listed does not
-/// exist.
-fn by_number() -> Option<BpfProgram> {
-    let kill = op(RETURN, 0, 0, KILL);
-    let mut program = vec![op(LOAD, 0, 0, 4), op(EQUAL, 1, 0, native_abi()), kill.clone(), op(LOAD, 0, 0, 0)];
-    if cfg!(target_arch = "x86_64") {
-        program.extend([op(AT_LEAST, 0, 1, X32), kill]);
-    }
-    let mut answers = [NOT_THERE; NUMBERS];
-    for (number, _) in allowed::CALLS {
-        *answers.get_mut(usize::try_from(*number).ok()?)? = ALLOW;
-    }
-    let mut end = 0u32;
-    for range in answers.chunk_by(u32::eq) {
-        end += u32::try_from(range.len()).ok()?;
-        program.extend([op(AT_LEAST, 1, 0, end), op(RETURN, 0, 0, *range.first()?)]);
-    }
-    program.push(op(RETURN, 0, 0, NOT_THERE));
-    Some(program)
-}
-
-/// As seccomp_data.arch says it (linux/audit.h).
-const fn native_abi() -> u32 {
-    if cfg!(target_arch = "aarch64") { 0xc000_00b7 } else { 0xc000_003e }
-}
-
-// Classic BPF, as seccomp uses it (linux/filter.h, linux/seccomp.h).
-const LOAD: u16 = 0x20;
-const EQUAL: u16 = 0x15;
-const AT_LEAST: u16 = 0x35;
-const RETURN: u16 = 0x06;
-/// Marks a call of the x32 ABI.
-const X32: u32 = 0x4000_0000;
-const KILL: u32 = 0x8000_0000;
-const ALLOW: u32 = 0x7fff_0000;
-const NOT_THERE: u32 = 0x0005_0000 | libc::ENOSYS.unsigned_abs();
-/// No call has this number or a higher one yet.
-const NUMBERS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +99,7 @@ mod tests {
 
     #[test]
     fn both_filters_can_be_built() {
-        assert!(by_number().is_some_and(|program| program.len() < 200));
+        assert!(listed().is_ok_and(|program| program.len() < 200));
         assert!(by_argument().is_ok());
     }
 }

@@ -78,35 +78,71 @@ pub(crate) const fn address(bytes: [u8; 4]) -> i32 {
     i32::from_ne_bytes(bytes)
 }
 
+/// Ends with the verdict if the low half of the register is `value`.
+const fn ends_if(register: u8, value: i32, verdict: i32) -> [Instruction; 3] {
+    let [say, exit] = exit_with(verdict);
+    [if_not(register, value, 2), say, exit]
+}
+
+/// The same if it is not.
+const fn ends_unless(register: u8, value: i32, verdict: i32) -> [Instruction; 3] {
+    let [say, exit] = exit_with(verdict);
+    [if_is(register, value, 2), say, exit]
+}
+
+/// Goes on behind `part`.
+fn behind(part: &[Instruction]) -> i16 {
+    i16::try_from(part.len()).unwrap_or(i16::MAX)
+}
+
 /// TCP to any address is for the one socket in `map`, but for loopback (127/8, ::1), the `own` address of the agent's
 /// and the port of names. Where the socket is gone, connections fail.
 pub(crate) fn sk_lookup(map: i32, names: u16, own_port: u16, own: [u8; 4]) -> Vec<Instruction> {
-    let (pass, drop) = (exit_with(PASS), exit_with(DROP));
-    let v6 = [
+    let mut program = vec![copy(6, 1), load(2, 6, PROTOCOL)];
+    program.extend(ends_unless(2, libc::IPPROTO_TCP, PASS));
+    program.push(load(2, 6, LOCAL_PORT));
+    program.extend(ends_if(2, i32::from(names), PASS));
+    // The one socket's own port is nobody's: without this, loopback too would have a listener there.
+    program.extend(ends_if(2, i32::from(own_port), DROP));
+    let v4 = unless_own_v4(own);
+    let v6 = unless_loopback_v6(&v4);
+    program.extend([load(2, 6, FAMILY), if_is(2, libc::AF_INET, behind(&v6))]);
+    program.extend(v6);
+    program.extend(v4);
+    program.extend(assign(map));
+    program
+}
+
+/// Passes the agent's own address and 127/8.
+fn unless_own_v4(own: [u8; 4]) -> Vec<Instruction> {
+    let mut part = vec![load(2, 6, LOCAL_IP4)];
+    part.extend(ends_if(2, address(own), PASS));
+    part.push(and(2, address([0xff, 0, 0, 0])));
+    part.extend(ends_if(2, address([127, 0, 0, 0]), PASS));
+    part
+}
+
+/// Passes ::1; anything else goes on behind the part for IPv4, which follows.
+fn unless_loopback_v6(v4: &[Instruction]) -> Vec<Instruction> {
+    let mut part = vec![
         load(2, 6, LOCAL_IP6),
         load(3, 6, LOCAL_IP6 + 4),
         op(0x4f, 2, 3, 0, 0),
         load(3, 6, LOCAL_IP6 + 8),
         op(0x4f, 2, 3, 0, 0),
         load(3, 6, LOCAL_IP6 + 12),
-        // ::1 passes; anything else goes on behind the part for IPv4.
-        op(0x55, 2, 0, 3, 0),
-        if_not(3, address([0, 0, 0, 1]), 2),
-        pass[0],
-        pass[1],
-        op(0x05, 0, 0, 8, 0),
     ];
-    let v4 = [
-        load(2, 6, LOCAL_IP4),
-        if_not(2, address(own), 2),
-        pass[0],
-        pass[1],
-        and(2, address([0xff, 0, 0, 0])),
-        if_not(2, address([127, 0, 0, 0]), 2),
-        pass[0],
-        pass[1],
-    ];
-    let find = [
+    let last = ends_if(3, address([0, 0, 0, 1]), PASS);
+    part.push(op(0x55, 2, 0, behind(&last), 0));
+    part.extend(last);
+    part.push(op(0x05, 0, 0, behind(v4), 0));
+    part
+}
+
+/// Gives the connection to the socket in the map.
+fn assign(map: i32) -> Vec<Instruction> {
+    let gone = exit_with(DROP);
+    let mut part = vec![
         // The key 0, on the stack; the map, as two instructions; the lookup.
         op(0x62, 10, 0, -4, 0),
         op(0x18, 1, 1, 0, map),
@@ -114,11 +150,10 @@ pub(crate) fn sk_lookup(map: i32, names: u16, own_port: u16, own: [u8; 4]) -> Ve
         copy(2, 10),
         op(0x07, 2, 0, 0, -4),
         call(MAP_LOOKUP_ELEM),
-        op(0x55, 0, 0, 2, 0),
-        drop[0],
-        drop[1],
+        op(0x55, 0, 0, behind(&gone), 0),
     ];
-    let assign = [
+    part.extend(gone);
+    part.extend([
         copy(7, 0),
         copy(1, 6),
         copy(2, 7),
@@ -127,21 +162,8 @@ pub(crate) fn sk_lookup(map: i32, names: u16, own_port: u16, own: [u8; 4]) -> Ve
         copy(8, 0),
         copy(1, 7),
         call(SK_RELEASE),
-        if_is(8, 0, 2),
-        drop[0],
-        drop[1],
-    ];
-    let start = [copy(6, 1), load(2, 6, PROTOCOL), if_is(2, libc::IPPROTO_TCP, 2), pass[0], pass[1]];
-    let port = [
-        load(2, 6, LOCAL_PORT),
-        if_not(2, i32::from(names), 2),
-        pass[0],
-        pass[1],
-        // The one socket's own port is nobody's: without this, loopback too would have a listener there.
-        if_not(2, i32::from(own_port), 2),
-        drop[0],
-        drop[1],
-    ];
-    let family = [load(2, 6, FAMILY), if_is(2, libc::AF_INET, 11)];
-    [&start[..], &port, &family, &v6, &v4, &find, &assign, &pass].concat()
+    ]);
+    part.extend(ends_unless(8, 0, DROP));
+    part.extend(exit_with(PASS));
+    part
 }
