@@ -1,14 +1,12 @@
 //! What the gateway refused: told to the person at the terminal, kept for `sessions --log`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use serde_json::{Value, json};
 
-use crate::say;
+use crate::{own, say};
 
 /// A log that has grown past this begins anew, in bytes; the one before it stays.
 const LARGE: u64 = 1 << 20;
@@ -47,8 +45,7 @@ pub(crate) fn is_news(said: &mut Vec<String>, blocked: &Blocked<'_>) -> bool {
 const MOST_NAMES: usize = 256;
 
 fn path() -> Option<PathBuf> {
-    let home = PathBuf::from(std::env::var_os("HOME")?);
-    home.is_absolute().then(|| home.join(".local/share/agent-aws/blocked.log"))
+    own::path("blocked.log")
 }
 
 /// Appends to the log. Where that cannot be, the audit trail has it all the same.
@@ -59,7 +56,7 @@ pub(crate) fn keep(session: &str, blocked: &Blocked<'_>) {
 
 fn append(path: &Path, session: &str, blocked: &Blocked<'_>) -> std::io::Result<()> {
     if let Some(directory) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        own::create(directory)?;
     }
     if fs::symlink_metadata(path).is_ok_and(|found| found.len() > LARGE) {
         fs::rename(path, path.with_extension("log.1"))?;
@@ -69,20 +66,14 @@ fn append(path: &Path, session: &str, blocked: &Blocked<'_>) -> std::io::Result<
         "why": blocked.why, "count": blocked.count,
     });
     // One write for each line: sessions side by side write to the same file.
-    options().append(true).create(true).open(path)?.write_all(format!("{row}\n").as_bytes())
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.mode(0o600).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed());
-    options
+    own::options().append(true).create(true).open(path)?.write_all(format!("{row}\n").as_bytes())
 }
 
 /// The log, oldest first; of one session only if it is named.
 pub(crate) fn log(session: Option<&str>) -> Vec<Value> {
     let Some(path) = path() else { return vec![] };
     let files = [path.with_extension("log.1"), path];
-    let files = files.iter().filter_map(|path| options().read(true).open(path).ok());
+    let files = files.iter().filter_map(|path| own::options().read(true).open(path).ok());
     let lines = files.flat_map(|file: File| BufReader::new(file.take(2 * LARGE)).lines().map_while(Result::ok));
     let rows = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
     rows.filter(|row| session.is_none_or(|id| row.get("session").and_then(Value::as_str) == Some(id))).collect()

@@ -13,6 +13,7 @@ mod home;
 mod identity;
 mod inside;
 mod open;
+mod own;
 mod place;
 mod prepare;
 mod preset;

@@ -1,15 +1,15 @@
 //! The snapshot of a running session, for `sessions` in another process. It is locked by the one who wrote it, for as
 //! long as the session runs: one without a lock is stale.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 
 use super::snapshot::Snapshot;
+use crate::own;
 
 /// No snapshot is longer, in bytes.
 const LONGEST: u64 = 4 << 20;
@@ -24,10 +24,8 @@ pub(super) struct State {
     _file: File,
 }
 
-/// Below the home of the one who asks, as the agents' homes are.
 fn directory() -> Option<PathBuf> {
-    let home = PathBuf::from(std::env::var_os("HOME")?);
-    home.is_absolute().then(|| home.join(".local/share/agent-aws/trusted"))
+    own::path("trusted")
 }
 
 /// Session ids are hexadecimal digits; nothing else becomes part of a path.
@@ -35,21 +33,15 @@ fn is_id(session: &str) -> bool {
     !session.is_empty() && session.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.mode(0o600).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed());
-    options
-}
-
 impl State {
     /// Writes the snapshot of `session`. Where it cannot be written, `sessions` does not know.
     pub(super) fn write(session: &str, snapshot: &Snapshot) -> Option<Self> {
         let directory = directory().filter(|_| is_id(session))?;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).ok()?;
+        own::create(&directory).ok()?;
         sweep(&directory);
         let text = serde_json::to_vec(snapshot).ok()?;
         let path = directory.join(session);
-        let mut file = options().write(true).create_new(true).open(&path).ok()?;
+        let mut file = own::options().write(true).create_new(true).open(&path).ok()?;
         let written = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && file.write_all(&text).is_ok();
         let state = Self { path, _file: file };
         written.then_some(state)
@@ -65,7 +57,7 @@ impl Drop for State {
 /// Removes what sessions have left that were killed.
 fn sweep(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let Ok(file) = options().read(true).open(entry.path()) else { continue };
+        let Ok(file) = own::options().read(true).open(entry.path()) else { continue };
         let age = file.metadata().and_then(|found| found.modified()).ok().and_then(|at| at.elapsed().ok());
         let is_old = age.is_some_and(|age| age > YOUNG);
         if is_old && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
@@ -78,6 +70,6 @@ fn sweep(directory: &Path) {
 pub(super) fn read(session: &str) -> Option<Snapshot> {
     let path = directory().filter(|_| is_id(session))?.join(session);
     let mut text = Vec::new();
-    options().read(true).open(path).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
+    own::options().read(true).open(path).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
     serde_json::from_slice(&text).ok()
 }
