@@ -178,7 +178,8 @@ fn an_environment_of_odd_entries_is_no_obstacle(mode: Mode) {
     none.environment.clear();
     let nothing = none.ask(request(&scene)).says();
     for said in [direct, through, alone, nothing] {
-        for word in ["from-the-caller", "no-equals-sign", "BASH_FUNC", "=/one", "=/two", "A B", "%n", "FD=77", "WORLD"] {
+        for word in ["from-the-caller", "no-equals-sign", "BASH_FUNC", "=/one", "=/two", "A B", "%n", "FD=77", "WORLD"]
+        {
             assert!(!said.contains(word), "{word:?} in\n{said}");
         }
         let names: Vec<&str> = said.lines().filter_map(|l| l.split_once('=')).map(|(name, _)| name).collect();
