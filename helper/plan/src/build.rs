@@ -135,11 +135,7 @@ impl Plan {
             let path = path(name);
             plain("a file for the agent", &path)?;
             if !path.starts_with("/run") && !OF_ETC.contains(&path.to_str().unwrap_or_default()) {
-                return Err(PlanError::never(
-                    "a file for the agent",
-                    &path,
-                    "it is not in /run, nor about names of hosts",
-                ));
+                return Err(PlanError::never("a file for the agent", &path, "it is not in /run, nor of names"));
             }
             let reason = "made for the agent, without a secret";
             self.intent(&path, What::File { content }, Access::Read, reason, Origin::Table("ours".into()));

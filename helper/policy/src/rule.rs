@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Position, Verdict};
 
 /// A group of the caller.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Group {
     /// Its number.
     pub gid: u32,
@@ -14,7 +16,7 @@ pub struct Group {
 }
 
 /// Who asks. The uid is the real uid of the process, never a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// Real uid.
     pub uid: u32,

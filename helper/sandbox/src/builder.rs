@@ -164,13 +164,11 @@ impl Builder {
     }
 
     fn memory(&self, path: &Path, size: u64, mode: u32, owned: bool) -> Result<(), Failure> {
-        let (uid, gid) = if owned { self.owner } else { (0, 0) };
-        let (size, mode) = (size.to_string(), format!("{mode:o}"));
-        let (uid, gid) = (uid.to_string(), gid.to_string());
-        let mut options = vec![("size", size.as_str()), ("mode", mode.as_str())];
-        if owned {
-            options.extend([("uid", uid.as_str()), ("gid", gid.as_str())]);
-        }
+        let (uid, gid) = self.owner;
+        let values = [size.to_string(), format!("{mode:o}"), uid.to_string(), gid.to_string()];
+        let mut options: Vec<_> =
+            ["size", "mode", "uid", "gid"].into_iter().zip(values.iter().map(String::as_str)).collect();
+        options.truncate(if owned { 4 } else { 2 });
         self.mount_new(new_file_system("tmpfs", &options, NO_DEV), path)
     }
 

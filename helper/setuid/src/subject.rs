@@ -31,20 +31,8 @@ pub(crate) const BROKER_USER: &str = "_agent-aws";
 /// The user under which gateways run.
 pub(crate) const GATEWAY_USER: &str = "_agent-aws-net";
 
-/// What the database says.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Answer {
-    login: Option<String>,
-    home: Vec<u8>,
-    shell: Vec<u8>,
-    process_groups: Vec<(u32, Option<String>)>,
-    database_groups: Vec<(u32, Option<String>)>,
-    broker: Option<(u32, u32)>,
-    gateway: Option<(u32, u32)>,
-}
-
-/// The caller, as policy and plan see them.
-#[derive(Debug, Clone)]
+/// The caller, as policy and plan see them: what the database says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Person {
     /// For policy.
     pub(crate) subject: Subject,
@@ -84,43 +72,26 @@ pub(crate) fn resolve(entered: &Entered) -> Asked {
 }
 
 impl Asked {
-    /// Waits for the answer.
-    pub(crate) fn answer(self) -> Result<Person, Refusal> {
-        let answer = self.child?.channel.receive::<Answer>(Some(DEADLINE));
+    /// Waits for the answer. Dropping this waits for the end of whoever gave it.
+    pub(crate) fn answer(&self) -> Result<Person, Refusal> {
+        let answer = self.child.as_ref().map_err(Clone::clone)?.channel.receive::<Person>(Some(DEADLINE));
         let answer = answer.map_err(|e| installation(format!("the user database: {e}"), "ask your administrator"))?;
-        person(self.uid, self.gid, answer.message)
+        let Person { mut subject, mut caller, broker, gateway } = answer.message;
+        // Whoever read the database does not say who the caller is.
+        (subject.uid, caller.uid, caller.gid) = (self.uid, self.uid, self.gid);
+        if subject.login.is_none() || !caller.home.is_absolute() || caller.home.parent().is_none() {
+            let text = format!("uid {} has no entry in the user database, or no home directory", self.uid);
+            return Err(advise(FailureCode::BadRequest, text, "ask your administrator for one"));
+        }
+        Ok(Person { subject, caller, broker, gateway })
     }
-}
-
-fn person(uid: u32, gid: u32, answer: Answer) -> Result<Person, Refusal> {
-    use std::os::unix::ffi::OsStringExt;
-    let path = |bytes: Vec<u8>| PathBuf::from(std::ffi::OsString::from_vec(bytes));
-    let home = path(answer.home);
-    if answer.login.is_none() || !home.is_absolute() || home.parent().is_none() {
-        let text = format!("uid {uid} has no entry in the user database, or no home directory");
-        return Err(advise(FailureCode::BadRequest, text, "ask your administrator for one"));
-    }
-    let named = |list: Vec<(u32, Option<String>)>| list.into_iter().map(|(gid, name)| Group { gid, name }).collect();
-    let login = answer.login.clone().unwrap_or_default();
-    Ok(Person {
-        subject: Subject {
-            uid,
-            login: answer.login,
-            process_groups: named(answer.process_groups),
-            database_groups: named(answer.database_groups),
-        },
-        caller: Caller { uid, gid, login, home, shell: path(answer.shell) },
-        broker: answer.broker,
-        gateway: answer.gateway,
-    })
 }
 
 /// In the child.
-fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
-    use std::os::unix::ffi::OsStrExt;
+fn ask(uid: u32, gid: u32, groups: &[u32]) -> Person {
     let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     let name = |g: u32| nix::unistd::Group::from_gid(Gid::from_raw(g)).ok().flatten().map(|g| g.name);
-    let named = |list: Vec<u32>| list.into_iter().take(MOST_GROUPS).map(|g| (g, name(g))).collect();
+    let named = |list: Vec<u32>| list.into_iter().take(MOST_GROUPS).map(|gid| Group { gid, name: name(gid) }).collect();
     let mut process: Vec<u32> = groups.to_vec();
     process.push(gid);
     process.sort_unstable();
@@ -131,16 +102,14 @@ fn ask(uid: u32, gid: u32, groups: &[u32]) -> Answer {
         Some(list.into_iter().map(Gid::as_raw).collect::<Vec<u32>>())
     });
     let ours = |name| User::from_name(name).ok().flatten().map(|u| (u.uid.as_raw(), u.gid.as_raw()));
-    let (login, home, shell) = match user {
-        Some(u) => (Some(u.name), u.dir.as_os_str().as_bytes().to_vec(), u.shell.as_os_str().as_bytes().to_vec()),
-        None => (None, vec![], vec![]),
-    };
-    Answer {
-        login,
-        home,
-        shell,
-        process_groups: named(process),
-        database_groups: named(database.unwrap_or_default()),
+    // A path that is no text is as good as none: the plan is told as text.
+    let path = |path: PathBuf| path.to_str().map(PathBuf::from).unwrap_or_default();
+    let (home, shell) = user.clone().map(|u| (path(u.dir), path(u.shell))).unwrap_or_default();
+    let login = user.map(|u| u.name);
+    let (process_groups, database_groups) = (named(process), named(database.unwrap_or_default()));
+    Person {
+        caller: Caller { uid, gid, login: login.clone().unwrap_or_default(), home, shell },
+        subject: Subject { uid, login, process_groups, database_groups },
         broker: ours(BROKER_USER),
         gateway: ours(GATEWAY_USER),
     }
