@@ -18,7 +18,7 @@ pub(crate) fn command(scene: &Scene, network: bool) -> Option<Vec<String>> {
     let project = scene.machine.project(&scene.machine.user("alice"));
     let ours = scene.run(&["--no-wait", "--network", "none"], &["cat", TABLE]).run().says();
     let words = with_view(bwrap, network, &mounts(&ours), &project);
-    let call = scene.agent_aws(&[]).instead(bwrap).args(&words.get(1..).unwrap_or_default());
+    let call = scene.agent_aws(&[]).instead(bwrap).args(words.get(1..).unwrap_or_default());
     let theirs = call.args(&["cat", TABLE]).run().says();
     let (ours, theirs) = (places(&ours), places(&theirs));
     assert_eq!(ours, theirs, "the views differ");

@@ -13,7 +13,7 @@ use crate::world::{Gateway, SOON, World, line, rules};
 fn raise_own_limit() -> u64 {
     let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     files.current = files.maximum;
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, files.clone()).unwrap();
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, files).unwrap();
     files.current.unwrap_or(u64::MAX)
 }
 
