@@ -54,7 +54,7 @@ impl Group {
         all.set_permissions(Permissions::from_mode(0o700))?;
         // Until `occupied`, an empty group looks like one of a dead session.
         flock(&all, FlockOperation::LockExclusive)?;
-        for left in fs::read_dir(&path)?.flatten() {
+        for left in fs::read_dir(&path)?.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
             let _ = fs::remove_dir(left.path());
         }
         let own = path.join(name);

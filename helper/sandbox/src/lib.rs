@@ -27,7 +27,7 @@ pub use namespace::{Namespaces, interface_up, spawn};
 pub use op::{Fence, Op};
 pub use open::{clone_tree, is_plain, is_same, is_there, kind_of, open_source, real_path};
 pub use privilege::{
-    Ids, Kept, Status, become_checked, become_permanently, become_plumber, empty_bounding_set, forbid_gaining,
-    forbid_gaining_unprivileged, not_dumpable,
+    Ids, Kept, become_permanently, become_plumber, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged,
+    not_dumpable,
 };
 pub use seccomp::allow_only;

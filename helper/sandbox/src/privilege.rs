@@ -1,14 +1,14 @@
 //! Giving privilege up for good. Every step is read back; a step that did not take ends the process.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Seek};
-use std::path::Path;
 
-use caps::{CapSet, Capability};
+use caps::CapSet;
+use nix::unistd::{ResGid, ResUid, getresgid, getresuid};
 use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::{
     CapabilitiesSecureBits as Bits, CapabilitySet, CapabilitySets, capabilities, capabilities_secure_bits,
-    configure_capability_in_ambient_set, set_capabilities, set_capabilities_secure_bits, set_keep_capabilities,
+    capability_is_in_bounding_set, configure_capability_in_ambient_set, no_new_privs, set_capabilities,
+    set_capabilities_secure_bits, set_keep_capabilities, set_no_new_privs,
 };
 
 use crate::error::Failure;
@@ -36,17 +36,12 @@ pub enum Kept {
 /// Takes `ids` for good, with no way back: bounding set empty, securebits locked, groups, gid, uid, every capability
 /// set empty, no_new_privs, not dumpable.
 pub fn become_permanently(ids: &Ids) -> Result<(), Failure> {
-    become_checked(ids, &Status::open()?)
-}
-
-/// The same where /proc may be out of reach by now.
-pub fn become_checked(ids: &Ids, status: &Status) -> Result<(), Failure> {
     not_dumpable()?;
     empty_bounding_set()?;
     lock_securebits()?;
     take_ids(ids)?;
-    forbid_gaining(Kept::Nothing, status)?;
-    verify_ids(ids, &status.read())?;
+    forbid_gaining(Kept::Nothing)?;
+    verify_ids(ids)?;
     // Each change of credentials sets it again from fs.suid_dumpable.
     not_dumpable()
 }
@@ -68,16 +63,8 @@ pub fn become_plumber(ids: Option<&Ids>) -> Result<(), Failure> {
     set_capabilities(None, CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted })
         .map_err(fail)?;
     wanted.iter().try_for_each(|one| configure_capability_in_ambient_set(one, true)).map_err(fail)?;
-    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
-    // Not by /proc: the builder puts the new root there meanwhile.
-    if let Some(ids) = ids {
-        let groups = rustix::process::getgroups().map_err(|e| Failure::plain("setgroups", e))?;
-        let is = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw(), groups.is_empty());
-        if is != (ids.uid, ids.gid, ids.groups.as_ref().is_some_and(Vec::is_empty)) {
-            return Err(Failure::plain("dropping privilege", "the plumber's ids did not take"));
-        }
-        no_way_back(ids)?;
-    }
+    gain_nothing()?;
+    ids.map_or(Ok(()), verify_ids)?;
     not_dumpable()
 }
 
@@ -94,57 +81,36 @@ fn take_ids(ids: &Ids) -> Result<(), Failure> {
 /// What a process without any privilege can still give up: ambient capabilities, gaining new ones, being traced.
 pub fn forbid_gaining_unprivileged() -> Result<(), Failure> {
     caps::clear(None, CapSet::Ambient).map_err(|e| Failure::plain("dropping capabilities", e))?;
-    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
+    gain_nothing()?;
     not_dumpable()
 }
 
-/// Empties the capability sets but for `kept` (the bounding set must be empty already) and sets no_new_privs.
-pub fn forbid_gaining(kept: Kept, status: &Status) -> Result<(), Failure> {
-    let capability = |e: caps::errors::CapsError| Failure::plain("dropping capabilities", e);
-    caps::clear(None, CapSet::Ambient).map_err(capability)?;
-    caps::clear(None, CapSet::Inheritable).map_err(capability)?;
-    let wanted = match kept {
-        Kept::Nothing => caps::CapsHashSet::new(),
-        Kept::Kill => [Capability::CAP_KILL].into_iter().collect(),
+/// Empties the capability sets but for `kept` (the bounding set must be empty already) and sets no_new_privs. The ambient
+/// set never holds what is not inheritable (capabilities(7)).
+pub fn forbid_gaining(kept: Kept) -> Result<(), Failure> {
+    let fail = |e: rustix::io::Errno| Failure::plain("dropping capabilities", e);
+    let left = match kept {
+        Kept::Nothing => CapabilitySet::empty(),
+        Kept::Kill => CapabilitySet::KILL,
     };
-    caps::set(None, CapSet::Effective, &wanted).map_err(capability)?;
-    caps::set(None, CapSet::Permitted, &wanted).map_err(capability)?;
-    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::plain("no_new_privs", e))?;
-    let left = wanted.iter().map(Capability::bitmask).sum::<u64>();
-    let status = status.read();
-    let sets = [("CapInh:", 0), ("CapPrm:", left), ("CapEff:", left), ("CapBnd:", 0), ("CapAmb:", 0)];
-    for (set, expected) in sets {
-        if u64::from_str_radix(field(&status, set), 16) != Ok(expected) {
-            return Err(Failure::plain("dropping capabilities", format!("{set} is {}", field(&status, set))));
-        }
-    }
-    match field(&status, "NoNewPrivs:") {
-        "1" => Ok(()),
-        _ => Err(Failure::plain("no_new_privs", "did not take")),
+    let wanted = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+    caps::clear(None, CapSet::Ambient).map_err(|e| Failure::plain("dropping capabilities", e))?;
+    set_capabilities(None, wanted).map_err(fail)?;
+    gain_nothing()?;
+    let bound = |number| capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1u64 << number));
+    let unbound = (0..64).all(|number| matches!(bound(number), Ok(false) | Err(rustix::io::Errno::INVAL)));
+    match capabilities(None).map_err(fail)? == wanted && unbound {
+        true => Ok(()),
+        false => Err(Failure::plain("dropping capabilities", "did not take")),
     }
 }
 
-/// What the kernel says of this process (proc_pid_status(5)): opened before what it lies in is out of reach.
-#[derive(Debug)]
-pub struct Status(std::fs::File);
-
-impl Status {
-    /// Opens it.
-    pub fn open() -> Result<Self, Failure> {
-        let path = "/proc/self/status";
-        std::fs::File::open(path).map(Self).map_err(|e| Failure::os("opening", Path::new(path), e))
+fn gain_nothing() -> Result<(), Failure> {
+    match set_no_new_privs(true).and_then(|()| no_new_privs()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::plain("no_new_privs", "did not take")),
+        Err(e) => Err(Failure::plain("no_new_privs", e)),
     }
-
-    /// As it is now; nothing, which no expectation meets, if it cannot be read.
-    fn read(&self) -> String {
-        let (mut file, mut text) = (&self.0, Vec::with_capacity(4096));
-        let read = file.rewind().and_then(|()| file.read_to_end(&mut text));
-        read.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&text).into_owned())
-    }
-}
-
-fn field<'s>(status: &'s str, name: &str) -> &'s str {
-    status.lines().find_map(|line| line.strip_prefix(name)).map_or("?", str::trim)
 }
 
 /// Nobody of the same uid may trace this process or read its memory, and it leaves no core.
@@ -186,22 +152,18 @@ fn lock_securebits() -> Result<(), Failure> {
     }
 }
 
-/// Reads the ids back and then tries to get them back: that must fail.
-fn verify_ids(ids: &Ids, status: &str) -> Result<(), Failure> {
-    let bad = |what| Err(Failure::plain("dropping privilege", format!("{what} did not take")));
-    let four = |id: u32| [id; 4].map(|i| i.to_string()).join("\t");
-    for (what, name, id) in [("uid", "Uid:", ids.uid), ("gid", "Gid:", ids.gid)] {
-        if field(status, name) != four(id) {
-            return bad(what);
-        }
-    }
-    if let Some(wanted) = &ids.groups {
-        let have = field(status, "Groups:").split_whitespace().map(|g| g.parse().unwrap_or(u32::MAX));
-        if have.collect::<BTreeSet<u32>>() != wanted.iter().copied().collect() {
-            return bad("setgroups");
-        }
-    }
-    no_way_back(ids)
+/// Reads the ids back and then tries to get them back: that must fail. The ids for files follow the effective ones.
+fn verify_ids(ids: &Ids) -> Result<(), Failure> {
+    let (uid, gid) = (ids.uid.into(), ids.gid.into());
+    let groups = || Some(rustix::process::getgroups().ok()?.iter().map(|g| g.as_raw()).collect::<BTreeSet<u32>>());
+    let wanted = ids.groups.as_ref().map(|groups| groups.iter().copied().collect::<BTreeSet<u32>>());
+    let what = match () {
+        () if getresuid() != Ok(ResUid { real: uid, effective: uid, saved: uid }) => "uid",
+        () if getresgid() != Ok(ResGid { real: gid, effective: gid, saved: gid }) => "gid",
+        () if wanted.is_some() && wanted != groups() => "setgroups",
+        () => return no_way_back(ids),
+    };
+    Err(Failure::plain("dropping privilege", format!("{what} did not take")))
 }
 
 /// Getting root back is tried: that must fail.

@@ -18,7 +18,7 @@ pub(crate) struct Process {
     /// Its process id here.
     pub(crate) pid: i32,
     /// Dropped, and so removed, when the process has ended.
-    _group: Option<Group>,
+    pub(crate) group: Option<Group>,
 }
 
 /// A child of ours that we talk with.
@@ -45,7 +45,7 @@ impl Child {
                 drop(theirs);
                 let group = namespaces.and_then(|n| n.group);
                 group.iter().for_each(Group::occupied);
-                Ok(Self { process: Process { pidfd, pid, _group: group }, channel: Channel::new(ours, patience) })
+                Ok(Self { process: Process { pidfd, pid, group }, channel: Channel::new(ours, patience) })
             }
             Cloned::Child => {
                 drop(ours);

@@ -1,9 +1,11 @@
 //! The supervisor's own cage: no capability but CAP_KILL, an empty root, a short list of system calls.
 
+use std::os::fd::OwnedFd;
+
 use agent_aws_protocol::Refusal;
 use agent_aws_sandbox::{
-    Failure, Kept, Status, allow_only, calls, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged,
-    new_file_system, not_dumpable,
+    Failure, Kept, allow_only, calls, empty_bounding_set, forbid_gaining, forbid_gaining_unprivileged, new_file_system,
+    not_dumpable,
 };
 use rustix::mount::MountAttrFlags;
 
@@ -21,26 +23,26 @@ const CALLS: &[i64] = calls! {
 };
 
 /// Confines this process for the rest of its life, before init runs. Consumes the mode: nothing after it may ask for root.
-pub(crate) fn confine(mode: Mode) -> Result<(), Refusal> {
-    match mode {
+/// Returns the root that it made: to close it takes the kernel a while.
+pub(crate) fn confine(mode: Mode) -> Result<Option<OwnedFd>, Refusal> {
+    let confined = match mode {
         Mode::Privileged(_root) => {
-            let status = Status::open().map_err(kernel)?;
-            empty_bounding_set().and_then(|()| empty_root()).map_err(kernel)?;
-            forbid_gaining(Kept::Kill, &status).map_err(kernel)?;
+            let root = empty_bounding_set().and_then(|()| empty_root());
+            root.and_then(|root| forbid_gaining(Kept::Kill).map(|()| Some(root)))
         }
-        Mode::Unprivileged => forbid_gaining_unprivileged().map_err(kernel)?,
-    }
-    not_dumpable().map_err(kernel)?;
-    allow_only(CALLS).map_err(kernel)
+        Mode::Unprivileged => forbid_gaining_unprivileged().map(|()| None),
+    };
+    confined.and_then(|root| not_dumpable().and_then(|()| allow_only(CALLS)).map(|()| root)).map_err(kernel)
 }
 
 /// The root becomes an empty, read-only file system that is mounted nowhere.
-pub(crate) fn empty_root() -> Result<(), Failure> {
+pub(crate) fn empty_root() -> Result<OwnedFd, Failure> {
     let fail = |e: rustix::io::Errno| Failure::plain("an empty root of a process of ours", e);
     let flags =
         MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let root = new_file_system("tmpfs", &[("size", "4096"), ("mode", "0555")], flags);
     let root = root.map_err(fail)?;
     rustix::process::fchdir(&root).map_err(fail)?;
-    rustix::process::chroot(c".").map_err(fail)
+    rustix::process::chroot(c".").map_err(fail)?;
+    Ok(root)
 }

@@ -108,17 +108,15 @@ fn run(
     cli: &Channel,
     request: &RunRequest,
     command: Vec<Vec<u8>>,
-    person: Asked,
+    asked: Asked,
 ) -> Result<(), Refusal> {
     // Decide.
     let (mut audit, policy) = (Audit::open(&entered.mode)?, PolicyFiles::find(&entered.mode)?);
-    let (read, person) = (policy.read(), person.answer()?);
+    let (read, person) = (policy.read(), asked.answer()?);
     let session = session_id()?;
     audit.about(&[("session", &session), ("uid", &entered.caller.uid), ("login", &person.caller.login)]);
     let decided = read.and_then(|policy| decide::decide(&policy, &person, request, &session));
-    if !entered.mode.is_privileged() {
-        system_source_needs_privilege(&decided)?;
-    }
+    system_source_needs_privilege(&entered, &decided)?;
     let planned = decided.and_then(|g| make_plan(&person, &g, request, command).map(|plan| (g, plan)));
     let (granting, mut plan) = planned.map_err(|refusal| record_denial(&mut audit, refusal, request, &session))?;
     queries::show(cli, &plan)?;
@@ -137,6 +135,7 @@ fn run(
     let records = Records::open(&entered.mode, &person.caller.home)?;
     let record = records.begin(&row(&entered, &plan))?;
     record_start(&mut audit, &granting, &plan)?;
+    drop(asked);
 
     let assembled = assemble(entered, cli, request, person, granting, plan, policy);
     match assembled {
@@ -178,21 +177,24 @@ fn assemble(
     mut plan: Plan,
     policy: PolicyFiles,
 ) -> Result<Parts, Refusal> {
-    let broker = broker::start(&entered, &person, &granting, request)?;
+    // Who is waited for goes first.
+    let start = || broker::start(&entered, &person, &granting, request);
+    let broker = request.wait.then(start).transpose()?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
     let opened = sandbox::opened(cli, &plan)?;
     let sandbox = sandbox::build(&entered, &plan, opened, gateway.plumber.as_ref());
     let mut sandbox = sandbox.map_err(|refusal| gateway.cause(refusal))?;
+    let broker = broker.map_or_else(start, Ok)?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let stop = supervise::stop()?;
     // Init is being started meanwhile. No privilege is needed for the rest.
-    confine::confine(entered.mode)?;
+    let root = confine::confine(entered.mode)?;
     sandbox.wait_for_init(&plan)?;
     let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    Ok(Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts, stop })
+    Ok(Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts, stop, root })
 }
 
 /// The command: everything after `--`.
@@ -250,18 +252,17 @@ fn origin(why: Showing) -> Origin {
     }
 }
 
-fn system_source_needs_privilege(decided: &Result<Granting, Refusal>) -> Result<(), Refusal> {
-    match decided {
-        Ok(granting) if granting.source.is_some() => {}
-        Err(refusal) if refusal.code == FailureCode::Credentials => {}
-        _ => return Ok(()),
+fn system_source_needs_privilege(entered: &Entered, decided: &Result<Granting, Refusal>) -> Result<(), Refusal> {
+    let of_system = match decided {
+        Ok(granting) => granting.source.is_some(),
+        Err(refusal) => refusal.code == FailureCode::Credentials,
+    };
+    if entered.mode.is_privileged() || !of_system {
+        return Ok(());
     }
     let text = "an identity of the policy needs the setuid helper: its source is root's";
-    Err(advise(
-        FailureCode::NotGranted,
-        text,
-        "use an AWS profile of your own (--profile NAME), or install setuid root",
-    ))
+    let advice = "use an AWS profile of your own (--profile NAME), or install setuid root";
+    Err(advise(FailureCode::NotGranted, text, advice))
 }
 
 fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, session: &str) -> Refusal {

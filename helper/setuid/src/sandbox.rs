@@ -76,10 +76,6 @@ pub(crate) fn build(
         (false, None) => None,
         (false, _) => return Err(kernel(Failure::plain("`memory`", "only the setuid helper can limit it"))),
     };
-    let guard = match private {
-        true => None,
-        false => gateway::guard(plumber, group.as_ref(), plan)?,
-    };
     let namespaces = Namespaces { network: private, user: facts.user_namespace, group };
     // Why the kernel gives none, and what to do, the CLI says.
     let builder = Child::start("new namespaces", Some(namespaces), BUILDING, |report| {
@@ -89,6 +85,11 @@ pub(crate) fn build(
         125
     })?;
     let Child { process, channel: report } = builder;
+    // After it: it has more to do.
+    let guard = match private {
+        true => None,
+        false => gateway::guard(plumber, process.group.as_ref(), plan)?,
+    };
     let said = report.receive::<Built>(Some(BUILDING)).map_err(|e| broken("setting up the sandbox", e))?;
     let listeners = Listeners { http: said.message?, doors: said.descriptors };
     Ok(Sandbox { init: Child { process, channel: ours }, listeners, inherited, report, guard })

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use agent_aws_protocol::Refusal;
-use agent_aws_sandbox::{Failure, Ids, Status, become_checked, become_plumber, forbid_gaining_unprivileged};
+use agent_aws_sandbox::{Failure, Ids, become_permanently, become_plumber, forbid_gaining_unprivileged};
 use nix::sys::signal::SigSet;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -85,11 +85,10 @@ impl Service {
         match (self.manner, &self.ids) {
             (Manner::Plumber, ids) => become_plumber(ids.as_ref())?,
             (manner, Some(ids)) => {
-                let status = Status::open()?;
                 if manner == Manner::NoFiles {
                     empty_root()?;
                 }
-                become_checked(ids, &status)?;
+                become_permanently(ids)?;
             }
             (_, None) => forbid_gaining_unprivileged()?,
         }

@@ -1,6 +1,6 @@
 //! Supervise: what the helper becomes once the session runs. It waits; any death ends the session.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use agent_aws_protocol::gateway::GatewayToHelper;
@@ -42,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) mounts: Mounts,
     /// `agent-aws stop`.
     pub(crate) stop: SignalFd,
+    /// Our empty root, until the agent runs.
+    pub(crate) root: Option<OwnedFd>,
 }
 
 /// A running session.
@@ -298,6 +300,7 @@ impl Session {
             CliToHelper::Begin => {
                 self.state = state::State::Running;
                 self.tell_init(&HelperToInit::Begin)?;
+                self.parts.root = None;
             }
             // Before the agent begins, a signal is for the run as a whole.
             CliToHelper::Signal(number) if self.state != state::State::Running => {
