@@ -4,11 +4,12 @@ XTASK = cargo run -q --locked -p xtask --
 DESTDIR =
 PREFIX = /usr/local
 
-.PHONY: build demo test bench install check budgets clean
+.PHONY: build demo test bench fuzz install check budgets clean
 build:   ; @$(XTASK) build
 demo:    ; @$(XTASK) demo
 test:    ; @$(XTASK) test
 bench:   ; @$(XTASK) bench
+fuzz:    ; @$(XTASK) fuzz
 check:   ; @$(XTASK) check
 budgets: ; @$(XTASK) budgets
 install: ; @test -x $(T)/debug/xtask || cargo build -q --locked -p xtask; $(T)/debug/xtask install --destdir '$(DESTDIR)' --prefix '$(PREFIX)'

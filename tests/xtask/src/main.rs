@@ -2,6 +2,7 @@
 
 mod cases;
 mod check;
+mod fuzz;
 mod install;
 mod needs;
 mod products;
@@ -20,8 +21,8 @@ use shell::{Failure, Outcome};
 
 const USAGE: &str =
     "usage: xtask build | install [--destdir DIR] [--prefix DIR] [--no-setuid] | test [PART...] | check | \
-budgets | tables | demo | bench
-parts of test: unit, budgets, e2e, attacks, workloads, clients, vm; none given means all";
+budgets | tables | demo | bench | fuzz [SECONDS]
+parts of test: unit, budgets, e2e, attacks, workloads, clients, vm, fuzz; none given means all";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -45,6 +46,7 @@ fn verb(root: &std::path::Path, words: &[String]) -> Outcome {
         ("tables", []) => tables::write(root),
         ("demo", []) => show::demo(root),
         ("bench", more) => show::bench(root, more),
+        ("fuzz", more) => fuzz::fuzz(root, more),
         _ => Err(Failure::new(USAGE)),
     }
 }

@@ -30,6 +30,7 @@ const PROGRAMS: &[Program<'static>] = &[
     ("busybox", "busybox-static", "the first process on other kernels"),
     ("ip", "iproute2", "a fake internet"),
     ("openssl", "openssl", "certificates of a fake internet"),
+    ("c++", "g++", "the fuzz targets"),
 ];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];

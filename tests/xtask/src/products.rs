@@ -68,7 +68,7 @@ fn static_libgcc(root: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// The triple that rustc builds for by itself: glibc on Linux.
-fn host() -> &'static str {
+pub(crate) fn host() -> &'static str {
     static HOST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     HOST.get_or_init(|| {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

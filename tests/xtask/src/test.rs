@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::shell::{self, Clock, Failure, Outcome};
 use crate::tally::Tally;
-use crate::{needs, products, stage};
+use crate::{fuzz, needs, products, stage};
 
 /// The parts whose tests need an installed product, each with its crate.
 const INSTALLED: [(&str, &str); 5] = [
@@ -16,7 +16,7 @@ const INSTALLED: [(&str, &str); 5] = [
     ("vm", "agent-aws-vm"),
 ];
 /// The other parts.
-const PLAIN: [&str; 2] = ["unit", "budgets"];
+const PLAIN: [&str; 3] = ["unit", "budgets", "fuzz"];
 
 struct Run<'a> {
     root: &'a Path,
@@ -40,6 +40,9 @@ pub(crate) fn test(root: &Path, wanted: &[String]) -> Outcome {
         run.suite("budgets", &["-p", "agent-aws-budgets"]);
     }
     run.installed(&INSTALLED.into_iter().filter(|(part, _)| does(part)).collect::<Vec<_>>());
+    if does("fuzz") {
+        run.fuzz();
+    }
     run.clock.print();
     for part in &run.broken {
         println!("failed: {part}");
@@ -77,6 +80,21 @@ impl Run<'_> {
             Err(why) => {
                 self.tally.failed += 1;
                 self.broken.push(format!("products: {why}"));
+            }
+        }
+    }
+
+    /// The fuzz targets, for a short while.
+    fn fuzz(&mut self) {
+        match fuzz::all(self.root, fuzz::SHORT, &mut self.clock) {
+            Ok(tally) if tally.failed == 0 => self.tally += tally,
+            Ok(tally) => {
+                self.tally += tally;
+                self.broken.push("fuzz".into());
+            }
+            Err(why) => {
+                self.tally.failed += 1;
+                self.broken.push(format!("fuzz: {why}"));
             }
         }
     }

@@ -1,0 +1,79 @@
+//! The fuzz targets of the gateway: built with the coverage that libFuzzer steers by, which a stable compiler gives too, and
+//! run for a while.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::products;
+use crate::shell::{self, Clock, Failure, Outcome};
+use crate::tally::Tally;
+
+/// Where they are.
+const PLACE: &str = "helper/gateway/fuzz";
+/// As cargo-fuzz sets it, without sanitizers: what the targets call has no `unsafe`.
+const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions -Coverflow-checks=yes";
+/// Of each target in `make test`, in seconds.
+pub(crate) const SHORT: u32 = 10;
+
+/// `make fuzz`: for as many seconds each.
+pub(crate) fn fuzz(root: &Path, more: &[String]) -> Outcome {
+    let seconds = match more {
+        [] => 300,
+        [number] => number.parse().map_err(Failure::on(format!("{number:?} is no number of seconds")))?,
+        _ => return Err(Failure::new("fuzz [SECONDS]")),
+    };
+    match all(root, seconds, &mut Clock::start())?.failed {
+        0 => Ok(()),
+        failed => Err(Failure::new(format!("{failed} targets failed"))),
+    }
+}
+
+/// Builds and runs all of them, each counted as a test.
+pub(crate) fn all(root: &Path, seconds: u32, clock: &mut Clock) -> Result<Tally, Failure> {
+    let (place, out) = (root.join(PLACE), shell::target_dir(root).join("fuzz"));
+    let host = products::host();
+    clock.part("fuzz: build", || {
+        let mut cargo = shell::cargo(&["build", "--quiet", "--release", "--locked", "--target", host]);
+        cargo.current_dir(&place).env("CARGO_TARGET_DIR", &out).env("RUSTFLAGS", FLAGS);
+        shell::run(&mut cargo)
+    })?;
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(place.join("fuzz_targets")).map_err(Failure::on(PLACE))? {
+        let path = entry.map_err(Failure::on(PLACE))?.path();
+        targets.extend(path.file_stem().and_then(|name| name.to_str()).map(str::to_owned));
+    }
+    targets.sort();
+    let built = out.join(host).join("release");
+    clock.part("fuzz", || {
+        let mut tally = Tally::default();
+        for target in &targets {
+            let (said, good) = run(&built.join(target), &place.join("corpus").join(target), &out, seconds)?;
+            println!("fuzz {target} ... {}: {said}", if good { "ok" } else { "FAILED" });
+            tally += Tally { passed: good.into(), failed: (!good).into(), skipped: 0 };
+        }
+        Ok(tally)
+    })
+}
+
+/// One of them. What it says last, and whether it found nothing.
+fn run(program: &Path, corpus: &Path, out: &Path, seconds: u32) -> Result<(String, bool), Failure> {
+    let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let found = out.join("corpus").join(name);
+    fs::create_dir_all(&found).map_err(Failure::on(found.display()))?;
+    let log = out.join(format!("{name}.log"));
+    let file = fs::File::create(&log).map_err(Failure::on(log.display()))?;
+    let mut command = Command::new(program);
+    command.arg(format!("-max_total_time={seconds}")).arg("-timeout=20").arg("-rss_limit_mb=2048");
+    command.arg(format!("-artifact_prefix={}/{name}-", out.display())).arg(&found).arg(corpus);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    let status = command.status().map_err(Failure::on(program.display()))?;
+    let text = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
+    let done = text.lines().rev().find(|line| line.starts_with("Done "));
+    match done.filter(|_| status.success()) {
+        Some(done) => Ok((done.trim_start_matches("Done ").to_owned(), true)),
+        None => Ok((format!("{status}, see {}", log.display()), false)),
+    }
+}
