@@ -85,6 +85,12 @@ pub(crate) struct Run {
     /// Reach this name, network or preset only, of those that policy lets through (again for more)
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_name: Vec<String>,
+    /// How much of the identity: never more than policy gives
+    #[arg(long, value_name = "HOW", value_parser = ["full", "read", "read-metadata"])]
+    pub(crate) access: Option<String>,
+    /// Do without this action, such as s3:Delete* (again for more)
+    #[arg(long, value_name = "SERVICE:ACTION", value_parser = action)]
+    pub(crate) deny_action: Vec<String>,
     /// Offer this port of the agent's loopback on yours; other users of this machine can connect to it
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     pub(crate) publish: Vec<u16>,
@@ -267,6 +273,14 @@ pub(crate) enum Config {
     },
     /// Show your configuration
     Show,
+}
+
+/// An action as IAM names it.
+fn action(text: &str) -> Result<String, String> {
+    match agent_aws_session_policy::is_action(text) {
+        true => Ok(text.to_owned()),
+        false => Err("an action is a service and a name, such as s3:DeleteObject or sqs:Purge*".to_owned()),
+    }
 }
 
 /// Exit status of a usage error: `run` must not be taken for the agent's own status.

@@ -54,6 +54,8 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
         network: run.network.clone(),
         allow_names: run.allow_name.clone(),
         publish: run.publish.clone(),
+        access: run.access.clone(),
+        deny_actions: run.deny_action.clone(),
         project: bytes(project),
         rw: rw.into_iter().map(bytes).collect(),
         ro: ro.into_iter().map(|path| Shown { path: bytes(path), why: Showing::Asked }).collect(),

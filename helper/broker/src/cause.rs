@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Passing,
     /// Somebody must change something: tried again slowly, in case they did.
     Denied,
+    /// The caller must sign in, which they do in another terminal: looked for often.
+    SignIn,
     /// Nothing can change it in this session.
     Last,
 }
@@ -83,10 +85,10 @@ impl Cause {
             return Self::passing(text);
         }
         if lower.contains("sso") && ["expired", "token", "cache"].iter().any(|w| lower.contains(w)) {
-            return Self::denied(format!("{text}; sign in: aws sso login --profile {profile}"));
+            return Self::new(&format!("{text}; sign in: aws sso login --profile {profile}"), Kind::SignIn);
         }
         if lower.contains("login") {
-            return Self::denied(format!("{text}; sign in: aws login --profile {profile}"));
+            return Self::new(&format!("{text}; sign in: aws login --profile {profile}"), Kind::SignIn);
         }
         Self::denied(text)
     }

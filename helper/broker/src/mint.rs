@@ -13,7 +13,7 @@ use crate::answer::Answer;
 use crate::cause::Cause;
 use crate::clock::{Now, rfc3339};
 use crate::schedule::Window;
-use crate::source::Source;
+use crate::source::{Resolved, Role, Source};
 
 use sts::{Issued, Sts};
 
@@ -24,7 +24,6 @@ const CHAINED: u32 = 3600;
 #[derive(Debug)]
 pub(crate) struct Minter {
     minting: Minting,
-    narrowing: Compiled,
     http: SharedHttpClient,
 }
 
@@ -37,19 +36,27 @@ pub(crate) struct Minted {
 }
 
 impl Minter {
-    /// Compiles the narrowing once; it cannot change within a session.
+    /// What cannot be compiled is said at once: nothing that is compiled can change within a session.
     pub(crate) fn new(minting: Minting, http: SharedHttpClient) -> Result<Self, Cause> {
+        let minter = Self { minting, http };
+        minter.narrowing(minter.minting.role.as_deref())?;
+        Ok(minter)
+    }
+
+    /// The session policy, in the words of the partition that the ARN is of.
+    fn narrowing(&self, arn: Option<&str>) -> Result<Compiled, Cause> {
+        let minting = &self.minting;
         let refuse = |e: &dyn std::fmt::Display| Cause::last(format!("identity '{}': {e}", minting.identity));
         let access = Access::from_word(&minting.access)
             .ok_or_else(|| refuse(&format!("unknown access \"{}\"", minting.access)))?;
-        let narrowing = compile(&Narrowing {
-            access,
-            deny_actions: minting.deny_actions.clone(),
-            may_assume: minting.may_assume.clone(),
-            partition: partition(minting.role.as_deref()),
-        })
-        .map_err(|e| refuse(&e))?;
-        Ok(Self { minting, narrowing, http })
+        let partition = partition(arn);
+        // Without a role of the policy's it says nothing of other roles.
+        let may_assume = match &minting.role {
+            Some(_) => minting.may_assume.clone(),
+            None => vec![format!("arn:{partition}:iam::*:role/*")],
+        };
+        let narrowing = Narrowing { access, deny_actions: minting.deny_actions.clone(), may_assume, partition };
+        compile(&narrowing).map_err(|e| refuse(&e))
     }
 
     /// Name of the identity.
@@ -64,24 +71,31 @@ impl Minter {
 
     /// One session, by at most three calls of STS.
     pub(crate) async fn mint(&self, source: &Source) -> Result<Minted, Cause> {
-        let credentials = source.resolve().await?;
+        let Resolved { credentials, role } = source.resolve().await?;
         let started = Now::read();
         let sts = Sts::new(&self.minting, source.place().await, credentials.clone(), &self.http);
-        match (&self.minting.role, credentials.session_token()) {
-            (Some(role), _) => self.assume(&sts, role, &credentials, started).await,
+        let of_policy = self.minting.role.as_ref().map(|arn| Role {
+            arn: arn.clone(),
+            external_id: self.minting.external_id.clone(),
+            session_name: None,
+            duration: None,
+        });
+        match (of_policy.or(role), credentials.session_token()) {
+            (Some(role), _) => self.assume(&sts, &role, &credentials, started).await,
             (None, Some(_)) => self.pass_on(&sts, credentials, source, started).await,
             (None, None) => self.exchange(&sts, started).await,
         }
     }
 
-    async fn assume(&self, sts: &Sts, role: &str, source: &Credentials, started: Now) -> Result<Minted, Cause> {
-        let mut notes = self.narrowing.notes.clone();
-        let mut duration = self.minting.duration;
+    async fn assume(&self, sts: &Sts, role: &Role, source: &Credentials, started: Now) -> Result<Minted, Cause> {
+        let narrowing = self.narrowing(Some(&role.arn))?;
+        let mut notes = narrowing.notes.clone();
+        let mut duration = role.duration.unwrap_or(self.minting.duration);
         if source.session_token().is_some() && duration > CHAINED {
             duration = CHAINED;
             notes.push("the source is itself a session: STS limits what it assumes to one hour".into());
         }
-        let issued = sts.assume_role(&self.minting, &self.narrowing, role, duration).await?;
+        let issued = sts.assume_role(&self.minting, &narrowing, role, duration).await?;
         self.minted(issued, Some(duration), notes, started)
     }
 
@@ -110,28 +124,38 @@ impl Minter {
         self.minted(issued, None, notes, started)
     }
 
-    /// Keys of an IAM user never pass: they buy a session.
+    /// Keys of an IAM user never pass: they buy a session, and a narrower one as a federated user.
     async fn exchange(&self, sts: &Sts, started: Now) -> Result<Minted, Cause> {
-        self.refuse_narrowing()?;
         let caller = sts.caller_identity().await?;
         refuse_root(&caller.arn)?;
         let duration = self.minting.duration;
+        if self.is_narrowed() {
+            let narrowing = self.narrowing(Some(&caller.arn))?;
+            let issued = sts.federation_token(&self.minting, &narrowing, duration).await?;
+            let note = "long-lived keys were exchanged for a session of a federated user: AWS lets it call nothing of IAM, \
+                        and of STS only GetCallerIdentity";
+            return self.minted(issued, Some(duration), vec![note.into()], started);
+        }
         let issued = sts.session_token(duration, caller).await?;
         let notes = vec![
-            "long-lived keys were exchanged for a session of the same user: it cannot be narrowed or attributed".into(),
+            "long-lived keys were exchanged for a session of the same user: nothing in it says who is behind it".into(),
         ];
         self.minted(issued, Some(duration), notes, started)
     }
 
-    /// Only AssumeRole takes a session policy.
+    fn is_narrowed(&self) -> bool {
+        self.minting.access != "full" || !self.minting.deny_actions.is_empty()
+    }
+
+    /// A session policy can be given when a session is made, and not to one that is there.
     fn refuse_narrowing(&self) -> Result<(), Cause> {
         let minting = &self.minting;
-        if minting.access == "full" && minting.deny_actions.is_empty() {
+        if !self.is_narrowed() {
             return Ok(());
         }
         Err(Cause::denied(format!(
-            "identity '{}' asks for access = \"{}\" with {} denied actions, but has no role: only a session of a role \
-             can be narrowed; give it a role, or use access = \"full\" without deny-actions",
+            "identity '{}' asks for access {} with {} denied actions, but what it has is a session already, which nothing can \
+             narrow: use an AWS profile with role_arn and source_profile, or ask for less without narrowing",
             minting.identity,
             minting.access,
             minting.deny_actions.len()

@@ -70,7 +70,7 @@ fn fail(
     let window = vault.window();
     let left = window.map(|w| w.left(Now::read())).unwrap_or_default();
     let lifetime = window.map_or(duration, |w| w.lifetime());
-    let pause = backoff(failures, cause.kind == Kind::Denied, lifetime, left, fastrand::f64());
+    let pause = backoff(failures, cause.kind, lifetime, left, fastrand::f64());
     let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
     supervisor.tell(&BrokerToHelper::Failed {
         cause: cause.text.clone(),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::cause::Kind;
 use crate::clock::Now;
 
 /// What is left of a long session when it is replaced.
@@ -16,6 +17,8 @@ const LONG: Duration = Duration::from_secs(25 * 60);
 const EARLY: Duration = Duration::from_secs(60);
 /// The longest wait between two tries.
 const SLOW: Duration = Duration::from_secs(30);
+/// The same where the caller is told to sign in: whoever did shall be working again within ten seconds.
+const SIGNED_IN: Duration = Duration::from_secs(8);
 /// The first wait after a failure.
 const QUICK: Duration = Duration::from_millis(500);
 /// The shortest wait: however little is left, tries do not become a storm.
@@ -73,13 +76,18 @@ impl Window {
 }
 
 /// How long to wait after the `failures`th failure in a row (from 1), with `left` of the session that is still served
-/// and `lifetime` of a session as such. `denied` failures are tried slowly. `jitter` is in 0..1.
+/// and `lifetime` of a session as such. What passes by itself is tried quickly first, else it is a steady wait. `jitter` is in
+/// 0..1.
 ///
 /// Never past a third of what is left, unless that is below a tenth of a second; never more than 30 seconds.
-pub(crate) fn backoff(failures: u32, denied: bool, lifetime: Duration, left: Duration, jitter: f64) -> Duration {
+pub(crate) fn backoff(failures: u32, kind: Kind, lifetime: Duration, left: Duration, jitter: f64) -> Duration {
     let cap = (lifetime / 3).clamp(Duration::from_secs(1), SLOW);
     let doubled = QUICK.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
-    let full = if denied { cap } else { doubled.min(cap) };
+    let full = match kind {
+        Kind::Passing => doubled.min(cap),
+        Kind::SignIn => SIGNED_IN.min(cap),
+        Kind::Denied | Kind::Last => cap,
+    };
     let wait = full.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
     if left.is_zero() { wait } else { wait.min(left / 3).max(FLOOR) }
 }
@@ -138,8 +146,16 @@ mod tests {
     #[test]
     fn a_denial_is_tried_slowly_from_the_first() {
         let hour = Duration::from_secs(3600);
-        assert_eq!(backoff(1, true, hour, hour, 1.0), Duration::from_secs(30));
-        assert_eq!(backoff(1, false, hour, hour, 1.0), Duration::from_millis(500));
+        assert_eq!(backoff(1, Kind::Denied, hour, hour, 1.0), Duration::from_secs(30));
+        assert_eq!(backoff(1, Kind::Passing, hour, hour, 1.0), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn whoever_signs_in_waits_less_than_ten_seconds() {
+        let hour = Duration::from_secs(3600);
+        for failures in [1, 2, 50] {
+            assert!(backoff(failures, Kind::SignIn, hour, Duration::ZERO, 1.0) <= Duration::from_secs(8));
+        }
     }
 
     proptest! {
@@ -172,7 +188,8 @@ mod tests {
             failures in 1u32..100, denied: bool, life in 1u64..43_200, left in 0u64..43_200, jitter in 0.0f64..1.0,
         ) {
             let left = Duration::from_secs(left);
-            let wait = backoff(failures, denied, Duration::from_secs(life), left, jitter);
+            let kind = if denied { Kind::Denied } else { Kind::Passing };
+            let wait = backoff(failures, kind, Duration::from_secs(life), left, jitter);
             prop_assert!(wait <= SLOW && wait >= FLOOR);
             prop_assert!(left.is_zero() || wait <= (left / 3).max(FLOOR));
         }

@@ -30,11 +30,31 @@ pub(crate) enum Source {
     Own(OwnProfile),
 }
 
+/// What a source gives.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// To sign with.
+    pub(crate) credentials: Credentials,
+    /// What they are there to assume, where the source says so.
+    pub(crate) role: Option<Role>,
+}
+
+/// A role to assume.
+#[derive(Debug)]
+pub(crate) struct Role {
+    pub(crate) arn: String,
+    pub(crate) external_id: Option<String>,
+    /// `RoleSessionName`, where the source has one.
+    pub(crate) session_name: Option<String>,
+    /// `DurationSeconds`, where the source says it.
+    pub(crate) duration: Option<u32>,
+}
+
 impl Source {
     /// The credentials of this moment.
-    pub(crate) async fn resolve(&self) -> Result<Credentials, Cause> {
+    pub(crate) async fn resolve(&self) -> Result<Resolved, Cause> {
         match self {
-            Self::Read(credentials) => Ok(credentials.clone()),
+            Self::Read(credentials) => Ok(Resolved { credentials: credentials.clone(), role: None }),
             Self::Own(own) => own.resolve().await,
         }
     }

@@ -62,7 +62,7 @@ pub struct Source {
     pub position: Position,
 }
 
-/// How much of the role's permissions a session gets.
+/// How much of the role's permissions a session gets: from wide to narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// All that the role has.

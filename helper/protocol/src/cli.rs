@@ -83,6 +83,10 @@ pub struct RunRequest {
     pub allow_names: Vec<String>,
     /// Ports of the agent's loopback to publish on the host's.
     pub publish: Vec<u16>,
+    /// `read` or `read-metadata`; never wider than the identity's.
+    pub access: Option<String>,
+    /// Actions that the session is denied besides those of the policy, in IAM's words.
+    pub deny_actions: Vec<String>,
     /// The project directory, absolute; empty for none.
     pub project: Bytes,
     /// More writable paths, absolute.

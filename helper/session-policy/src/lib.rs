@@ -14,6 +14,7 @@ mod pattern;
 
 pub use compile::{CompileError, Compiled, MAX_CHARACTERS, Narrowing, compile};
 pub use data_reads::{DATA_READS, DataRead};
+pub use pattern::is_action;
 
 /// How much of the role's permissions a session gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -33,7 +33,7 @@ pub(crate) fn action_covers(wide: &str, narrow: &str) -> bool {
 }
 
 /// `service:Action`, wildcards in the action only.
-pub(crate) fn is_action(text: &str) -> bool {
+pub fn is_action(text: &str) -> bool {
     let is_service = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?');
     text.split_once(':').is_some_and(|(service, action)| {

@@ -1,14 +1,14 @@
 //! Starting the broker and telling it once what to mint.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use agent_aws_plan::tables::OWN_VARIABLES;
 use agent_aws_protocol::{EnvVar, FailureCode, HelperToBroker, Refusal, RunRequest, SourceCredentials};
 
 use crate::child::Child;
-use crate::decide::Granting;
+use crate::decide::{Granting, SourceFile};
 use crate::entry::Entered;
 use crate::refusal::{broken, refuse};
 use crate::service::{Manner, Service, ids_of};
@@ -41,20 +41,13 @@ pub(crate) fn start(
         channel: None,
         manner: Manner::Files,
     };
-    let source = source(granting)?;
+    let source = granting.source.as_ref().map(SourceFile::open).transpose();
+    let source = source.map_err(|what| refuse(FailureCode::Credentials, format_args!("source: {what}")))?;
     let child = service.start(None)?;
     let message = HelperToBroker::Mint(Box::new(granting.minting.clone()));
     let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
     child.channel.send_with(&message, &descriptors).map_err(|e| broken("the broker", e))?;
     Ok(child)
-}
-
-fn source(granting: &Granting) -> Result<Option<OwnedFd>, Refusal> {
-    match granting.source.as_ref().map(crate::decide::SourceFile::open) {
-        None => Ok(None),
-        Some(Ok(file)) => Ok(Some(file)),
-        Some(Err(what)) => Err(refuse(FailureCode::Credentials, format_args!("source: {what}"))),
-    }
 }
 
 /// What an own source needs of the caller's variables; for a system source nothing of them.

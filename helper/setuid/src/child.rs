@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agent_aws_protocol::{Channel, FailureCode, Refusal, wait_for};
 use agent_aws_sandbox::sys::Cloned;
@@ -61,27 +61,12 @@ impl Process {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// Waits for its end, up to `limit`; whether it ended.
-    fn wait(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        loop {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
-                Ok(Some(_)) | Err(rustix::io::Errno::CHILD) => return true,
-                Ok(None) | Err(_) if Instant::now() >= deadline => return false,
-                _ => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
-                    let _ = wait_for(&mut fds, Some(left));
-                }
-            }
-        }
-    }
-
     /// Ends it and reaps it.
     fn end(&self) {
         self.kill();
-        self.wait(Duration::from_secs(1));
+        let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
+        let _ = wait_for(&mut fds, Some(Duration::from_secs(1)));
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
 }
 

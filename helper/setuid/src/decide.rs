@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use agent_aws_plan::Grant;
 use agent_aws_policy::{
-    Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, Reach, Sandbox, SourceKind, Wanted,
-    is_region,
+    Access, Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, Reach, Sandbox, SourceKind,
+    Wanted, is_region,
 };
 use agent_aws_protocol::{Ask, FailureCode, Minting, Refusal, RunRequest, SourceCredentials};
 
@@ -100,7 +100,8 @@ fn granting(
     session: &str,
 ) -> Result<Granting, Refusal> {
     let sandbox = decision.sandbox;
-    let minting = minting(decision, person, request, session);
+    let mut minting = minting(decision, person, request, session);
+    narrow(&mut minting, request)?;
     let region = request.region.clone().or_else(|| minting.region.clone());
     if !region.as_deref().is_none_or(is_region) {
         return Err(refuse(FailureCode::BadRequest, "--region is no AWS region"));
@@ -190,6 +191,20 @@ fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, sessi
             may_assume: vec!["arn:aws:iam::*:role/*".into()],
         },
     }
+}
+
+/// What the caller does without, of what policy gives.
+fn narrow(minting: &mut Minting, request: &RunRequest) -> Result<(), Refusal> {
+    if let Some(asked) = &request.access {
+        let rank = |word: &str| Access::WORDS.iter().position(|(known, _)| *known == word);
+        if rank(asked).is_none_or(|asked| Some(asked) < rank(&minting.access)) {
+            let text = format!("--access {asked} is not less than the `{}` of this identity", minting.access);
+            return Err(refuse(FailureCode::BadRequest, text));
+        }
+        minting.access.clone_from(asked);
+    }
+    minting.deny_actions.extend(request.deny_actions.iter().cloned());
+    Ok(())
 }
 
 /// What the caller's environment says to the broker of an own source.

@@ -286,6 +286,7 @@ fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(
         "start",
         &[
             ("sandbox", &granting.grant.sandbox),
+            ("access", &granting.grant.access),
             ("network", &granting.grant.network),
             ("project", &plan.project.display()),
             ("command", &shown),

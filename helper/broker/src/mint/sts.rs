@@ -1,4 +1,4 @@
-//! Three calls of STS. Region and endpoint come from the supervisor, and where it is silent from the caller's own source.
+//! Four calls of STS. Region and endpoint come from the supervisor, and where it is silent from the caller's own source.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use aws_sdk_sts::{Client, Config};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::cause::Cause;
-use crate::source::{DEFAULT_REGION, Place};
+use crate::source::{DEFAULT_REGION, Place, Role};
 
 /// One call with its retries.
 const OPERATION: Duration = Duration::from_secs(10);
@@ -71,17 +71,17 @@ impl Sts {
         &self,
         minting: &Minting,
         narrowing: &Compiled,
-        role: &str,
+        role: &Role,
         duration: u32,
     ) -> Result<Issued, Cause> {
-        let operation = format!("AssumeRole {role}");
+        let operation = format!("AssumeRole {}", role.arn);
         let answer = self
             .client
             .assume_role()
-            .role_arn(role)
-            .role_session_name(&minting.session_name)
+            .role_arn(&role.arn)
+            .role_session_name(role.session_name.as_ref().unwrap_or(&minting.session_name))
             .duration_seconds(signed(duration)?)
-            .set_external_id(minting.external_id.clone())
+            .set_external_id(role.external_id.clone())
             .set_source_identity(minting.source_identity.clone())
             .set_tags(tags(&minting.tags)?)
             .set_policy(narrowing.policy_json.clone())
@@ -105,6 +105,29 @@ impl Sts {
             .await
             .map_err(|e| Cause::sts(operation, &self.endpoint, &e))?;
         issued(operation, answer.credentials(), caller)
+    }
+
+    /// A session of a user's keys that is less than the user.
+    pub(super) async fn federation_token(
+        &self,
+        minting: &Minting,
+        narrowing: &Compiled,
+        duration: u32,
+    ) -> Result<Issued, Cause> {
+        let operation = "GetFederationToken";
+        let answer = self
+            .client
+            .get_federation_token()
+            .name(federated(&minting.session_name))
+            .duration_seconds(signed(duration)?)
+            .set_policy(narrowing.policy_json.clone())
+            .set_policy_arns(arns(&narrowing.policy_arns))
+            .send()
+            .await
+            .map_err(|e| Cause::sts(operation, &self.endpoint, &e))?;
+        let arn = answer.federated_user().map(|user| user.arn().to_owned()).ok_or_else(|| incomplete(operation))?;
+        let account = arn.split(':').nth(4).unwrap_or_default().to_owned();
+        issued(operation, answer.credentials(), Caller { account, arn })
     }
 
     pub(super) async fn caller_identity(&self) -> Result<Caller, Cause> {
@@ -133,6 +156,13 @@ fn issued(
     })
 }
 
+/// A federated user's name has 32 characters at most: as much of the login name as the session id leaves.
+fn federated(session_name: &str) -> String {
+    let (login, session) = session_name.rsplit_once('-').unwrap_or(("", session_name));
+    let room = 32_usize.saturating_sub(session.len() + 1);
+    login.chars().take(room).chain(['-']).chain(session.chars()).take(32).collect()
+}
+
 fn incomplete(operation: &str) -> Cause {
     Cause::passing(format!("{operation}: the answer is incomplete"))
 }
@@ -151,4 +181,16 @@ fn tags(pairs: &[(String, String)]) -> Result<Option<Vec<Tag>>, Cause> {
 fn arns(arns: &[String]) -> Option<Vec<PolicyDescriptorType>> {
     let list: Vec<_> = arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build()).collect();
     (!list.is_empty()).then_some(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::federated;
+
+    #[test]
+    fn a_federated_user_is_named_after_login_and_session() {
+        assert_eq!(federated("alice-0011223344556677"), "alice-0011223344556677");
+        let long = federated(&format!("{}-0011223344556677", "x".repeat(47)));
+        assert_eq!((long.len(), long.as_str()), (32, "xxxxxxxxxxxxxxx-0011223344556677"));
+    }
 }

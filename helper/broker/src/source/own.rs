@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
 
+use super::{Resolved, Role};
 use crate::cause::Cause;
 
 /// A credential_process may ask somebody; it may not ask for ever. A start may take half a minute in all: that it was this
@@ -48,9 +49,7 @@ impl OwnProfile {
 
     /// What the caller's environment says, else the AWS profile: as any SDK of theirs would have it.
     pub(crate) async fn place(&self) -> Place {
-        let (files, env) = (Fs::real(), Env::real());
-        let name = self.name.clone().into();
-        let profiles = aws_config::profile::load(&files, &env, &EnvConfigFiles::default(), Some(name)).await.ok();
+        let (env, profiles) = (Env::real(), self.profiles().await);
         let of_profile = |key: &str| profiles.as_ref()?.get(key).map(str::to_owned);
         let of_env = |names: &[&str]| names.iter().find_map(|name| env.get(name).ok().filter(|v| !v.is_empty()));
         Place {
@@ -59,25 +58,71 @@ impl OwnProfile {
         }
     }
 
+    async fn profiles(&self) -> Option<ProfileSet> {
+        let name = self.name.clone().into();
+        aws_config::profile::load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), Some(name)).await.ok()
+    }
+
     /// This profile and no other place: the SDK's usual chain would go on to the environment and to instance
-    /// metadata, which are other identities.
-    pub(crate) async fn resolve(&self) -> Result<Credentials, Cause> {
+    /// metadata, which are other identities. A role of the profile's is not assumed here, but named: whoever assumes it can
+    /// narrow it.
+    pub(crate) async fn resolve(&self) -> Result<Resolved, Cause> {
+        let profiles = self.profiles().await;
+        match profiles.as_ref().and_then(|profiles| chain(profiles, &self.name)) {
+            Some((role, Base::Keys(credentials))) => Ok(Resolved { credentials, role: Some(role) }),
+            Some((role, Base::Profile(name))) => {
+                Ok(Resolved { credentials: self.credentials_of(&name).await?, role: Some(role) })
+            }
+            None => Ok(Resolved { credentials: self.credentials_of(&self.name).await?, role: None }),
+        }
+    }
+
+    async fn credentials_of(&self, profile: &str) -> Result<Credentials, Cause> {
         let region = self.place().await.region.unwrap_or_else(|| super::DEFAULT_REGION.into());
         let config = ProviderConfig::empty()
             .with_region(Some(Region::new(region)))
             .with_behavior_version(Some(aws_config::BehaviorVersion::latest()))
             .with_sleep_impl(TokioSleep::new())
             .with_http_client(self.http.clone());
-        let provider =
-            ProfileFileCredentialsProvider::builder().configure(&config).profile_name(self.name.as_str()).build();
+        let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build();
         match tokio::time::timeout(LONGEST, provider.provide_credentials()).await {
             Ok(Ok(credentials)) => Ok(credentials),
-            Ok(Err(e)) => Err(Cause::own(&self.name, &e)),
+            Ok(Err(e)) => Err(Cause::own(profile, &e)),
             Err(_) => Err(Cause::passing(format!(
-                "AWS profile '{}' gave no credentials within {} s",
-                self.name,
+                "AWS profile '{profile}' gave no credentials within {} s",
                 LONGEST.as_secs()
             ))),
         }
     }
+}
+
+/// What a role is assumed with.
+#[derive(Debug, PartialEq)]
+enum Base {
+    /// Keys of the same profile.
+    Keys(Credentials),
+    /// Another profile's credentials.
+    Profile(String),
+}
+
+/// The role of a profile that has one and says whose credentials assume it. What else there is to roles (a second factor, a
+/// web identity, instance metadata) is the SDK's.
+fn chain(profiles: &ProfileSet, name: &str) -> Option<(Role, Base)> {
+    let profile = profiles.get_profile(name)?;
+    let text = |key: &str| profile.get(key).map(str::to_owned);
+    let (arn, source) = (text("role_arn")?, text("source_profile")?);
+    if text("mfa_serial").is_some() || text("web_identity_token_file").is_some() {
+        return None;
+    }
+    // A profile that names itself means its own keys.
+    let base = match source == name {
+        true => {
+            let (id, secret) = (text("aws_access_key_id")?, text("aws_secret_access_key")?);
+            Base::Keys(Credentials::new(id, secret, text("aws_session_token"), None, "Profile"))
+        }
+        false => Base::Profile(source),
+    };
+    let duration = text("duration_seconds").and_then(|seconds| seconds.parse().ok());
+    let (external_id, session_name) = (text("external_id"), text("role_session_name"));
+    Some((Role { arn, external_id, session_name, duration }, base))
 }

@@ -78,7 +78,7 @@ fn keys_of_a_user_never_pass_and_buy_a_session() {
     let broker = own.start(&user("dev"), own.minting("dev"));
     let session = broker.minted();
     assert_eq!(session.arn, "arn:aws:iam::111122223333:user/workstation");
-    assert!(session.notes.iter().any(|n| n.contains("cannot be narrowed")), "{:?}", session.notes);
+    assert!(session.notes.iter().any(|n| n.contains("were exchanged")), "{:?}", session.notes);
     assert_eq!(own.actions(), ["GetCallerIdentity", "GetSessionToken"]);
     let answer = broker.by_socket();
     assert_ne!(answer["AccessKeyId"], KEY);
@@ -90,10 +90,38 @@ fn a_narrowing_that_cannot_be_applied_is_refused_with_a_cure() {
     let own = Own::new();
     let mut narrowed = own.minting("dev");
     narrowed.access = "read".into();
-    let broker = own.start(&user("dev"), narrowed);
+    let broker = own.start(&(user("dev") + "aws_session_token = of-somebody\n"), narrowed);
     let (cause, retry) = broker.failed();
-    assert!(cause.contains("give it a role, or use access = \"full\"") && retry.is_none(), "{cause}");
+    assert!(cause.contains("role_arn and source_profile") && retry.is_none(), "{cause}");
     assert!(own.actions().is_empty());
+}
+
+#[test]
+fn keys_of_a_user_that_are_narrowed_become_a_federated_user() {
+    let own = Own::new();
+    let mut narrowed = own.minting("dev");
+    (narrowed.access, narrowed.deny_actions) = ("read".into(), vec!["s3:Get*".into()]);
+    let session = own.start(&user("dev"), narrowed).minted();
+    assert!(session.arn.starts_with("arn:aws:sts::111122223333:federated-user/"), "{}", session.arn);
+    assert!(session.notes.iter().any(|n| n.contains("nothing of IAM")), "{:?}", session.notes);
+    assert_eq!(own.actions(), ["GetCallerIdentity", "GetFederationToken"]);
+    let issued = own.sts.issued().pop().unwrap();
+    assert_eq!(issued.policy_arns, ["arn:aws:iam::aws:policy/ReadOnlyAccess"]);
+    assert!(issued.policy.unwrap().contains("s3:Get*"));
+}
+
+#[test]
+fn whoever_signs_in_is_working_again_within_ten_seconds() {
+    let own = Own::new();
+    let expired = "[profile dev]\nsso_start_url = https://x.example/start\nsso_region = eu-west-1\n\
+                   sso_account_id = 111122223333\nsso_role_name = r\n";
+    let broker = own.start(expired, own.minting("dev"));
+    let (cause, _) = broker.failed();
+    assert!(cause.contains("aws sso login --profile dev"), "{cause}");
+    std::fs::write(own.path().join("config"), user("dev")).unwrap();
+    let since = Instant::now();
+    broker.minted();
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
 }
 
 #[test]
@@ -117,14 +145,28 @@ fn a_role_of_the_identity_is_assumed_from_the_profile() {
 }
 
 #[test]
-fn a_role_chain_of_the_profile_is_resolved_and_its_session_passed_on() {
+fn a_role_of_the_profile_is_assumed_by_us_so_that_it_can_be_narrowed() {
     let own = Own::new();
     let chain = "[profile deep]\nrole_arn = arn:aws:iam::111122223333:role/plain\nsource_profile = dev\nrole_session_name = me\n";
-    let broker = own.start(&(user("dev") + chain), own.minting("deep"));
-    let session = broker.minted();
+    let mut narrowed = own.minting("deep");
+    narrowed.access = "read-metadata".into();
+    let session = own.start(&(user("dev") + chain), narrowed).minted();
     assert_eq!(session.arn, "arn:aws:sts::111122223333:assumed-role/plain/me");
-    assert!(session.notes[0].contains("AWS profile 'deep' is passed on as it is"), "{:?}", session.notes);
-    assert_eq!(own.actions(), ["AssumeRole", "GetCallerIdentity"]);
+    assert_eq!(own.actions(), ["AssumeRole"]);
+    assert_eq!(own.sts.issued().pop().unwrap().policy_arns, ["arn:aws:iam::aws:policy/ReadOnlyAccess"]);
+}
+
+#[test]
+fn in_a_chain_of_roles_the_last_one_is_ours_and_lasts_an_hour_at_most() {
+    let own = Own::new();
+    let chain = "[profile deep]\nrole_arn = arn:aws:iam::111122223333:role/plain\nsource_profile = dev\n\
+                 [profile deeper]\nrole_arn = arn:aws:iam::111122223333:role/plain\nsource_profile = deep\n\
+                 duration_seconds = 7200\n";
+    let session = own.start(&(user("dev") + chain), own.minting("deeper")).minted();
+    assert!(session.notes.iter().any(|n| n.contains("one hour")), "{:?}", session.notes);
+    let last = own.sts.requests().pop().unwrap();
+    assert_eq!(last.parameters["DurationSeconds"], "3600");
+    assert_eq!(last.parameters["RoleSessionName"], own.minting("deeper").session_name);
 }
 
 #[test]

@@ -1,0 +1,220 @@
+//! What the caller does without: asked of STS on the wire, and kept by it in the session.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // a test fails by panicking
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use agent_aws_harness::{Case, Mode, Output, Scene, Setup, case, suite};
+use serde_json::Value;
+
+const CASES: &[Case] = &[
+    case!(a_caller_narrows_an_identity_of_the_policy).setuid(),
+    case!(nobody_widens_an_identity_of_the_policy).setuid(),
+    case!(denials_of_the_caller_come_on_top_of_those_of_the_policy).setuid(),
+    case!(a_role_of_an_own_profile_is_narrowed_and_attributed),
+    case!(own_keys_that_are_narrowed_become_a_federated_user),
+    case!(a_role_of_an_own_profile_can_be_assumed_with_its_own_keys),
+    case!(a_session_that_is_there_cannot_be_narrowed_and_the_cure_is_named),
+    case!(what_is_no_action_is_refused_before_anything_starts),
+    case!(the_plan_and_the_start_say_what_is_left),
+];
+
+const READ_ONLY: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+
+fn main() -> ExitCode {
+    suite(CASES)
+}
+
+fn with(identity: &str) -> Setup {
+    Setup { identity: identity.into(), ..Setup::default() }
+}
+
+/// The calls of STS by their name, but for questions who one is.
+fn asked(scene: &Scene) -> Vec<(String, BTreeMap<String, String>)> {
+    let all = scene.sts.requests().into_iter().filter(|r| r.action != "GetCallerIdentity");
+    all.map(|r| (r.action, r.parameters)).collect()
+}
+
+/// The one call that made the session.
+fn made(scene: &Scene, action: &str) -> BTreeMap<String, String> {
+    let mut all = asked(scene);
+    assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [action]);
+    all.pop().unwrap().1
+}
+
+/// The actions that every statement with this effect names, together.
+fn actions(parameters: &BTreeMap<String, String>, effect: &str) -> Vec<String> {
+    let policy = parameters.get("Policy").expect("a session policy");
+    let policy: Value = serde_json::from_str(policy).expect("JSON");
+    let statements = policy.get("Statement").and_then(Value::as_array).expect("statements");
+    let named = statements.iter().filter(|s| s.get("Effect").and_then(Value::as_str) == Some(effect));
+    let words = |value: &Value| match value {
+        Value::Array(many) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        one => one.as_str().map(str::to_owned).into_iter().collect::<Vec<_>>(),
+    };
+    named.filter_map(|s| s.get("Action")).flat_map(words).collect()
+}
+
+fn managed(parameters: &BTreeMap<String, String>) -> Vec<&str> {
+    parameters.iter().filter(|(key, _)| key.starts_with("PolicyArns")).map(|(_, value)| value.as_str()).collect()
+}
+
+/// A call of SQS with the session, by the AWS CLI.
+fn sqs(scene: &Scene, options: &[&str], words: &str) -> Option<Output> {
+    if !Path::new("/usr/bin/aws").is_file() {
+        eprintln!("left out: there is no AWS CLI here (awscli)");
+        return None;
+    }
+    let line = format!("/usr/bin/aws --endpoint-url {} --region eu-west-1 --output text sqs {words}", scene.sts.url());
+    Some(scene.agent_aws(&["run"]).args(options).args(&["--", "sh", "-c", &line]).run())
+}
+
+fn denied(output: Option<Output>) {
+    if let Some(output) = output {
+        assert!(output.code() != 0 && output.stderr.contains("AccessDenied"), "{output}");
+    }
+}
+
+fn allowed(output: Option<Output>) {
+    if let Some(output) = output {
+        output.ends(0);
+    }
+}
+
+const PURGE: &str = "purge-queue --queue-url https://sqs/111122223333/jobs";
+
+fn a_caller_narrows_an_identity_of_the_policy(mode: Mode) {
+    let scene = Scene::new(mode);
+    scene.run(&["--access", "read", "--deny-action", "s3:GetObject"], &["true"]).run().ends(0);
+    let asked = made(&scene, "AssumeRole");
+    assert_eq!(managed(&asked), [READ_ONLY]);
+    let denials = actions(&asked, "Deny");
+    assert!(denials.contains(&"s3:GetObject".to_owned()), "{denials:?}");
+    assert_eq!(asked.get("SourceIdentity").map(String::as_str), Some("alice"), "attribution stays");
+    // The control: without it, the same call is allowed.
+    allowed(sqs(&scene, &["--as", "incident"], PURGE));
+    denied(sqs(&scene, &["--as", "incident", "--access", "read"], PURGE));
+    denied(sqs(&scene, &["--as", "incident", "--deny-action", "sqs:Purge*"], PURGE));
+    allowed(sqs(&scene, &["--as", "incident", "--deny-action", "sqs:Purge*"], "list-queues"));
+}
+
+fn nobody_widens_an_identity_of_the_policy(mode: Mode) {
+    let scene = Scene::with(mode, &with("access = \"read\""));
+    scene.run(&["--access", "full"], &["true"]).run().refused("is not less than the `read`");
+    assert!(asked(&scene).is_empty(), "STS was asked");
+    for same_or_less in ["read", "read-metadata"] {
+        scene.sts.clear_requests();
+        scene.run(&["--access", same_or_less], &["true"]).run().ends(0);
+        assert_eq!(managed(&made(&scene, "AssumeRole")), [READ_ONLY], "{same_or_less}");
+    }
+    let denials = actions(&made(&scene, "AssumeRole"), "Deny");
+    assert!(denials.contains(&"secretsmanager:GetSecretValue".to_owned()), "{denials:?}");
+}
+
+fn denials_of_the_caller_come_on_top_of_those_of_the_policy(mode: Mode) {
+    let scene = Scene::with(mode, &with("deny-actions = [\"lambda:Invoke*\"]"));
+    let options = ["--deny-action", "s3:Delete*", "--deny-action", "sqs:PurgeQueue"];
+    scene.run(&options, &["true"]).run().ends(0);
+    let denials = actions(&made(&scene, "AssumeRole"), "Deny");
+    for action in ["lambda:Invoke*", "s3:Delete*", "sqs:PurgeQueue"] {
+        assert!(denials.contains(&action.to_owned()), "{action} in {denials:?}");
+    }
+    let records = scene.machine.audit();
+    let start = records.iter().find(|record| record["event"] == "start").expect("a record of the start");
+    assert_eq!(start["access"], "full");
+}
+
+fn a_role_of_an_own_profile_is_narrowed_and_attributed(mode: Mode) {
+    let scene = Scene::new(mode);
+    let session = scene.agent_aws(&["run", "--profile", "dev", "--", "sh", "-c", "echo $AGENT_AWS_SESSION"]);
+    let session = session.run().says();
+    let asked = made(&scene, "AssumeRole");
+    assert_eq!(asked.get("RoleSessionName").map(String::as_str), Some(format!("alice-{session}").as_str()));
+    assert!(!asked.contains_key("Policy") && managed(&asked).is_empty(), "{asked:?}");
+    scene.sts.clear_requests();
+    let narrowed = ["run", "--profile", "dev", "--access", "read-metadata", "--", "true"];
+    scene.agent_aws(&narrowed).run().ends(0);
+    let asked = made(&scene, "AssumeRole");
+    assert_eq!(managed(&asked), [READ_ONLY]);
+    assert!(actions(&asked, "Deny").contains(&"s3:GetObject*".to_owned()), "{asked:?}");
+    allowed(sqs(&scene, &["--profile", "dev"], PURGE));
+    denied(sqs(&scene, &["--profile", "dev", "--deny-action", "sqs:*"], PURGE));
+}
+
+fn configure(scene: &Scene, config: &str, credentials: &str) {
+    let alice = scene.machine.user("alice");
+    scene.machine.file(&alice, &scene.aws("config"), 0o600, config);
+    scene.machine.file(&alice, &scene.aws("credentials"), 0o600, credentials);
+}
+
+fn keys(scene: &Scene, section: &str) -> String {
+    let text = std::fs::read_to_string(scene.aws("credentials")).expect("her credentials");
+    text.replace("[base]", &format!("[{section}]"))
+}
+
+fn own_keys_that_are_narrowed_become_a_federated_user(mode: Mode) {
+    let scene = Scene::new(mode);
+    configure(&scene, "[profile plain]\nregion = eu-west-1\n", &keys(&scene, "plain"));
+    let client = scene.machine.tool("sts-whoami").display().to_string();
+    let url = scene.sts.url();
+    let who = scene.agent_aws(&["run", "--profile", "plain", "--access", "read", "--", &client, &url]).run().says();
+    assert!(who.starts_with("arn:aws:sts::111122223333:federated-user/alice-"), "{who}");
+    let asked = made(&scene, "GetFederationToken");
+    assert_eq!(managed(&asked), [READ_ONLY]);
+    assert!(who.ends_with(asked.get("Name").expect("a name")), "{who}");
+    denied(sqs(&scene, &["--profile", "plain", "--access", "read"], PURGE));
+    allowed(sqs(&scene, &["--profile", "plain", "--access", "read"], "list-queues"));
+}
+
+fn a_role_of_an_own_profile_can_be_assumed_with_its_own_keys(mode: Mode) {
+    let scene = Scene::new(mode);
+    let role = agent_aws_harness::OWN_ROLE;
+    let config = format!(
+        "[profile self]\nrole_arn = {role}\nsource_profile = self\nregion = eu-west-1\nduration_seconds = 1800\n"
+    );
+    configure(&scene, &config, &keys(&scene, "self"));
+    scene.agent_aws(&["run", "--profile", "self", "--deny-action", "iam:*", "--", "true"]).run().ends(0);
+    let asked = made(&scene, "AssumeRole");
+    assert_eq!(asked.get("DurationSeconds").map(String::as_str), Some("1800"));
+    assert!(actions(&asked, "Deny").contains(&"iam:*".to_owned()), "{asked:?}");
+}
+
+fn a_session_that_is_there_cannot_be_narrowed_and_the_cure_is_named(mode: Mode) {
+    let scene = Scene::new(mode);
+    let session = scene.agent_aws(&["credentials", "--profile", "dev", "--format", "json"]).run().says();
+    let session: Value = serde_json::from_str(&session).expect("JSON");
+    let member = |name: &str| session.get(name).and_then(Value::as_str).expect("a member").to_owned();
+    let text = format!(
+        "[session]\naws_access_key_id = {}\naws_secret_access_key = {}\naws_session_token = {}\n",
+        member("AccessKeyId"),
+        member("SecretAccessKey"),
+        member("SessionToken")
+    );
+    configure(&scene, "[profile session]\nregion = eu-west-1\n", &text);
+    scene.agent_aws(&["run", "--profile", "session", "--", "true"]).run().ends(0);
+    for option in [["--access", "read"], ["--deny-action", "s3:*"]] {
+        let call = scene.agent_aws(&["run", "--profile", "session"]).args(&option).args(&["--", "echo", "it", "ran"]);
+        let output = call.run();
+        output.refused("role_arn and source_profile");
+    }
+}
+
+fn what_is_no_action_is_refused_before_anything_starts(mode: Mode) {
+    let scene = Scene::new(mode);
+    for bad in ["s3", "s3:", ":Get", "s3:Get Object", "S3:GetObject", "arn:aws:s3:::x"] {
+        scene.run(&["--deny-action", bad], &["true"]).run().refused("--deny-action");
+    }
+    scene.run(&["--access", "write"], &["true"]).run().refused("--access");
+    assert!(asked(&scene).is_empty());
+}
+
+fn the_plan_and_the_start_say_what_is_left(mode: Mode) {
+    let scene = Scene::new(mode);
+    let said = scene.run(&["--access", "read", "--deny-action", "s3:Get*", "--explain"], &["true"]).run().says();
+    let row = |name: &str, value: &str| {
+        said.lines().any(|line| line.trim_start().starts_with(name) && line.trim_end().ends_with(value))
+    };
+    assert!(row("access", "read") && row("denied", "s3:Get*"), "{said}");
+    assert!(asked(&scene).is_empty());
+}
