@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::home::store;
-use crate::say;
+use crate::{config, say};
 
 /// Run a coding agent as exactly one AWS identity, in a sandbox that holds nothing else of yours.
 #[derive(Debug, Parser)]
@@ -263,16 +263,70 @@ pub(crate) enum Home {
     },
 }
 
+/// An identity of the caller's own: another one that is less.
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Its name, for --as
+    #[arg(value_parser = own_name)]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+    /// How much of it
+    #[arg(long, value_name = "HOW", value_parser = ["full", "read", "read-metadata"])]
+    pub(crate) access: Option<String>,
+    /// Do without this action, such as s3:Delete* (again for more)
+    #[arg(long, value_name = "SERVICE:ACTION", value_parser = action)]
+    pub(crate) deny_action: Vec<String>,
+    /// AWS region for the agent
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Sandbox, where policy offers several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sandbox: Option<String>,
+    /// Network: never wider than the sandbox's
+    #[arg(long, value_name = "MODE", value_parser = ["none", "filtered", "shared"])]
+    pub(crate) network: Option<String>,
+    /// Reach this name, network or preset only (again for more)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_name: Vec<String>,
+}
+
 /// `config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
+    /// Save an identity of your own: one that you may use, less what you do without
+    Add(Box<Add>),
+    /// List the identities that you saved
+    List {
+        /// For scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show your configuration, or one identity of it
+    Show {
+        /// Which
+        name: Option<String>,
+    },
+    /// Open your configuration in $VISUAL or $EDITOR; it is taken when it is right
+    Edit,
+    /// Delete an identity that you saved
+    Remove {
+        /// Which
+        name: String,
+    },
     /// Set the identity that is used when none is given; `own:NAME` is an AWS profile of yours
     Default {
         /// Its name
         name: String,
     },
-    /// Show your configuration
-    Show,
+}
+
+/// A name for an identity of the caller's own.
+fn own_name(text: &str) -> Result<String, String> {
+    match config::is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("letters, digits, `.`, `_` and `-`, beginning with a letter or a digit".to_owned()),
+    }
 }
 
 /// An action as IAM names it.

@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+mod config;
 pub(crate) mod doctor;
 mod home;
 mod listing;
@@ -12,8 +13,7 @@ use std::path::Path;
 
 use agent_aws_protocol::Exit;
 
-use crate::args::{Command, Config as ConfigCommand, Run};
-use crate::config::{self, Config};
+use crate::args::{Command, Run};
 use crate::failure::Failure;
 use crate::home::{store, toolchains};
 use crate::prepare::Known;
@@ -33,8 +33,7 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Sessions(options) if options.log => listing::log(&options)?,
         Command::Sessions(options) => listing::sessions(options.json)?,
         Command::Stop { id } => listing::stop(id)?,
-        Command::Config(ConfigCommand::Default { name }) => config::set_default(&config::path()?, &name)?,
-        Command::Config(ConfigCommand::Show) => show_config()?,
+        Command::Config(command) => config::perform(command)?,
     }
     Ok(Exit::Code(0))
 }
@@ -67,13 +66,4 @@ fn ask(run: &Run, change: impl FnOnce(&mut Asked)) -> Result<Asked, Failure> {
         asked.known = Known::of(Path::new(OsStr::from_bytes(&asked.request.project)), run.fresh_home);
     }
     Ok(asked)
-}
-
-fn show_config() -> Result<(), Failure> {
-    let path = config::path()?;
-    let default = match Config::load()?.default {
-        Some(name) => say::escaped(&name),
-        None => "none: the only identity that you may use, if there is only one".to_owned(),
-    };
-    say::out(&format!("file     {}\ndefault  {default}\n", say::escaped(&path.display().to_string())))
 }

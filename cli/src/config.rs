@@ -1,9 +1,12 @@
 //! The caller's own configuration: `agent-aws/config.toml` under `$XDG_CONFIG_HOME` or `~/.config`. It only chooses
-//! among what policy grants.
+//! among what policy grants, and narrows that.
 
+pub(crate) mod change;
+mod saved;
+
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -11,11 +14,15 @@ use toml::Spanned;
 
 use crate::failure::Failure;
 
+pub(crate) use saved::{Saved, is_name};
+
 /// What the file may say. Unknown keys are errors.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     default: Option<Spanned<String>>,
+    #[serde(default)]
+    identity: BTreeMap<String, Spanned<Saved>>,
 }
 
 /// The caller's configuration.
@@ -23,6 +30,8 @@ struct File {
 pub(crate) struct Config {
     /// Identity that is used when none is given; `own:NAME` is an AWS profile.
     pub(crate) default: Option<String>,
+    /// Identities of the caller's own: others that are less, by a name.
+    pub(crate) identities: BTreeMap<String, Saved>,
 }
 
 /// Where the file is, given the two variables that tell.
@@ -47,11 +56,18 @@ fn position(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// Reads `text` as the file `path`, which errors name.
 fn parse(path: &Path, text: &str) -> Result<File, Failure> {
-    toml::from_str(text).map_err(|e| {
-        let (line, column) = position(text, e.span().map_or(0, |span| span.start));
-        Failure::Config(format!("{}:{line}:{column}: {}", path.display(), e.message()))
-    })
+    let wrong = |at: usize, what: &str| {
+        let (line, column) = position(text, at);
+        Failure::Config(format!("{}:{line}:{column}: {what}", path.display()))
+    };
+    let file: File = toml::from_str(text).map_err(|e| wrong(e.span().map_or(0, |span| span.start), e.message()))?;
+    for (name, saved) in &file.identity {
+        let what = saved.get_ref().check(name);
+        what.map_err(|what| wrong(saved.span().start, &format!("[identity.{}]: {what}", name.escape_debug())))?;
+    }
+    Ok(file)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -68,49 +84,14 @@ impl Config {
             return Ok(Self::default());
         };
         let file = parse(&path, &read(&path)?)?;
-        Ok(Self { default: file.default.map(Spanned::into_inner) })
+        let identities = file.identity.into_iter().map(|(name, saved)| (name, saved.into_inner())).collect();
+        Ok(Self { default: file.default.map(Spanned::into_inner), identities })
     }
-}
-
-/// `text` with `default = name` in it; everything else, comments too, stays as it is.
-fn with_default(path: &Path, text: &str, name: &str) -> Result<String, Failure> {
-    let value = toml::Value::String(name.to_owned()).to_string();
-    match parse(path, text)?.default.map(|d| d.span()) {
-        Some(span) => {
-            let mut changed = text.to_owned();
-            changed.replace_range(span, &value);
-            Ok(changed)
-        }
-        None => Ok(format!("default = {value}\n{text}")),
-    }
-}
-
-/// Sets the default in `path`: a reader sees the old file or the new one, never half of one.
-pub(crate) fn set_default(path: &Path, name: &str) -> Result<(), Failure> {
-    let text = with_default(path, &read(path)?, name)?;
-    let failed = |e| Failure::Path(path.into(), e);
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-    // A configuration that is a link into a dotfiles repository stays one.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let new = target.with_extension(format!("toml.{}", std::process::id()));
-    let written = write_new(&new, text.as_bytes()).and_then(|()| std::fs::rename(&new, &target));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
-    written.map_err(failed)
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     const AT: &str = "/c/config.toml";
 
@@ -127,28 +108,21 @@ mod tests {
     }
 
     #[test]
-    fn a_new_default_leaves_the_rest_of_the_file_alone() {
-        let change = |text: &str, name: &str| with_default(Path::new(AT), text, name).unwrap();
-        assert_eq!(change("", "incident"), "default = \"incident\"\n");
-        assert_eq!(change("# why\ndefault = 'old' # here\n", "own:dev"), "# why\ndefault = \"own:dev\" # here\n");
-        let odd = change("", "a\"b\\c\n");
-        assert_eq!(parse(Path::new(AT), &odd).unwrap().default.unwrap().into_inner(), "a\"b\\c\n");
-    }
-
-    #[test]
-    fn the_file_is_for_the_caller_only_and_a_link_to_it_survives() {
-        let root = std::env::temp_dir().join(format!("agent-aws-config-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&root);
-        let path = root.join("x/agent-aws/config.toml");
-        set_default(&path, "one").unwrap();
-        let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o7777;
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        let link = root.join("link.toml");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        set_default(&link, "two").unwrap();
-        assert!(link.symlink_metadata().unwrap().is_symlink());
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "default = \"two\"\n");
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    fn an_identity_that_makes_no_sense_is_an_error_at_its_place() {
+        let said = error("default = \"a\"\n[identity.a]\naccess = \"read\"\n");
+        assert!(said.starts_with("/c/config.toml:2:") && said.contains("[identity.a]: "), "{said}");
+        for (entry, word) in [
+            ("profile = \"p\"\nas = \"b\"", "one of"),
+            ("profile = \"p\"\naccess = \"all\"", "access"),
+            ("profile = \"p\"\ndeny-actions = [\"s3\"]", "deny-actions"),
+            ("profile = \"p\"\nnetwork = \"host\"", "network"),
+            ("profile = \"p\"\nregion = \"$(id)\"", "region"),
+            ("profile = \"\"", "one of"),
+        ] {
+            let said = error(&format!("[identity.a]\n{entry}\n"));
+            assert!(said.contains(word), "{entry}: {said}");
+        }
+        assert!(error("[identity.\"own:x\"]\nprofile = \"p\"\n").contains("name"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use agent_aws_protocol::Ask;
 
 use crate::args::Choice;
-use crate::config::Config;
+use crate::config::{Config, Saved};
 use crate::failure::Failure;
 
 /// How policy spells an AWS profile of the caller's.
@@ -19,24 +19,42 @@ fn named(name: String) -> Ask {
     }
 }
 
-/// `--as`, else `--profile`, else AWS_PROFILE, else the configured default, else whatever is the only one.
-pub(crate) fn asked(choice: &Choice, aws_profile: Option<OsString>) -> Result<Ask, Failure> {
+/// Which identity is asked for, and what the caller does without by their own configuration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// As the helper is asked.
+    pub(crate) ask: Ask,
+    /// The identity of the caller's own that was named.
+    pub(crate) saved: Option<Saved>,
+}
+
+/// `--as`, else `--profile`, else AWS_PROFILE, else the configured default, else whatever is the only one. A name may be
+/// one of the caller's own configuration, which comes first: it is never more.
+pub(crate) fn chosen(choice: &Choice, aws_profile: Option<OsString>) -> Result<Chosen, Failure> {
     if let Some(name) = &choice.identity {
-        return Ok(named(name.clone()));
+        return Ok(called(name.clone(), &mut Config::load()?));
     }
     if let Some(profile) = &choice.profile {
-        return Ok(Ask::Own(profile.clone()));
+        return Ok(Chosen { ask: Ask::Own(profile.clone()), saved: None });
     }
     if let Some(profile) = aws_profile.filter(|p| !p.is_empty()) {
-        return profile.into_string().map(Ask::Own).map_err(|odd| {
+        let profile = profile.into_string().map_err(|odd| {
             Failure::Option(
                 format!("AWS_PROFILE is no text: {}", odd.display()),
                 "unset it, or choose with --as or --profile",
             )
-        });
+        })?;
+        return Ok(Chosen { ask: Ask::Own(profile), saved: None });
     }
-    let default = Config::load()?.default;
-    Ok(default.map_or(Ask::Unnamed, named))
+    let mut config = Config::load()?;
+    Ok(config.default.take().map_or_else(Chosen::default, |name| called(name, &mut config)))
+}
+
+fn called(name: String, config: &mut Config) -> Chosen {
+    match config.identities.remove(&name) {
+        Some(saved) => Chosen { ask: saved.ask(), saved: Some(saved) },
+        None => Chosen { ask: named(name), saved: None },
+    }
 }
 
 #[cfg(test)]
@@ -47,12 +65,21 @@ mod tests {
     #[test]
     fn as_comes_before_profile_and_profile_before_the_environment() {
         let env = || Some(OsString::from("env"));
+        let asked = |choice: &Choice| chosen(choice, env()).unwrap().ask;
         let mut choice = Choice { identity: Some("incident".into()), profile: Some("dev".into()) };
-        assert_eq!(asked(&choice, env()).unwrap(), Ask::Named("incident".into()));
+        assert_eq!(asked(&choice), Ask::Named("incident".into()));
         choice.identity = None;
-        assert_eq!(asked(&choice, env()).unwrap(), Ask::Own("dev".into()));
+        assert_eq!(asked(&choice), Ask::Own("dev".into()));
         choice.profile = None;
-        assert_eq!(asked(&choice, env()).unwrap(), Ask::Own("env".into()));
+        assert_eq!(asked(&choice), Ask::Own("env".into()));
+    }
+
+    #[test]
+    fn a_name_of_the_callers_own_comes_first() {
+        let mine = Saved { profile: Some("dev".into()), ..Saved::default() };
+        let mut config = Config { default: None, identities: [("mine".to_owned(), mine.clone())].into() };
+        assert_eq!(called("mine".into(), &mut config), Chosen { ask: Ask::Own("dev".into()), saved: Some(mine) });
+        assert_eq!(called("other".into(), &mut config).ask, Ask::Named("other".into()));
     }
 
     #[test]
@@ -64,6 +91,6 @@ mod tests {
     #[test]
     fn a_profile_name_that_is_no_text_is_refused() {
         let odd = Some(OsString::from_vec(vec![0xff]));
-        assert!(asked(&Choice::default(), odd).is_err());
+        assert!(chosen(&Choice::default(), odd).is_err());
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Asked {
 pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
     let lookup = |name: &OsStr| std::env::var_os(name);
     let options = &run.options;
-    let identity = identity::asked(&options.choice, std::env::var_os("AWS_PROFILE"))?;
+    let identity::Chosen { ask: identity, saved } = identity::chosen(&options.choice, std::env::var_os("AWS_PROFILE"))?;
     let mut directory = place::working_directory(std::env::var_os("PWD"))?;
     let rw = absolutes(&directory, &run.rw)?;
     let ro = absolutes(&directory, &run.ro)?;
@@ -47,8 +47,9 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
         }
     }
     let own = if helper::may_be_own(&identity) { environment::for_own_source(&lookup) } else { Vec::new() };
-    let region = options.region.clone().or_else(|| region::of_own(&identity, &lookup));
-    let request = RunRequest {
+    let region = options.region.clone().or_else(|| saved.as_ref()?.region.clone());
+    let region = region.or_else(|| region::of_own(&identity, &lookup));
+    let mut request = RunRequest {
         identity,
         sandbox: options.sandbox.clone(),
         network: run.network.clone(),
@@ -68,6 +69,9 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
         explain: run.explain,
         allow_root: options.allow_root,
     };
+    if let Some(saved) = saved {
+        saved.complete(&mut request);
+    }
     let environment = environment::for_agent(&run.env, &lookup)?;
     Ok(Asked { request, environment, directory, known: Known::default(), preset: None })
 }

@@ -25,7 +25,7 @@ pub(super) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Show if Uid::current().is_root() => show()?,
         Command::Show => explain(Ask::Unnamed, None)?,
         Command::Explain { choice, sandbox } => {
-            explain(identity::asked(&choice, std::env::var_os("AWS_PROFILE"))?, sandbox)?;
+            explain(identity::chosen(&choice, std::env::var_os("AWS_PROFILE"))?.ask, sandbox)?;
         }
     }
     Ok(Exit::Code(0))
