@@ -94,8 +94,7 @@ mod tests {
 
     #[test]
     fn the_log_grows_by_lines_and_begins_anew_when_it_is_large() {
-        let directory = std::env::temp_dir().join(format!("agent-aws-blocked-{}", std::process::id()));
-        let path = directory.join("blocked.log");
+        let path = crate::scratch::scratch("blocked").join("new/blocked.log");
         let blocked = Blocked { name: "example.com", port: 443, why: "no rule", count: 1 };
         append(&path, "a1", &blocked).unwrap();
         append(&path, "a1", &blocked).unwrap();
@@ -103,6 +102,5 @@ mod tests {
         fs::write(&path, vec![b'x'; usize::try_from(LARGE + 1).unwrap()]).unwrap();
         append(&path, "a1", &blocked).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
-        fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -21,6 +21,8 @@ mod region;
 mod request;
 mod resolver;
 mod say;
+#[cfg(test)]
+mod scratch;
 mod session;
 mod signals;
 mod sys;

@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_secret_store_is_known_by_any_name_that_leads_to_it() {
-        let home = std::env::temp_dir().join(format!("agent-aws-open-{}", std::process::id()));
+        let home = crate::scratch::scratch("open");
         std::fs::create_dir_all(home.join(".aws/sso")).unwrap();
         std::fs::create_dir_all(home.join("src/p")).unwrap();
         for (name, to) in [("inside", ".aws/sso"), ("itself", ".aws"), ("around", "src/.."), ("other", "src/p")] {
@@ -234,7 +234,6 @@ mod tests {
             secrets.shown_by(&fd).unwrap().is_some()
         };
         let all = ["inside", "itself", "around", "other"].map(shown);
-        std::fs::remove_dir_all(&home).unwrap();
         assert_eq!(all, [true, true, true, false]);
     }
 }

@@ -65,13 +65,7 @@ pub(crate) fn is_within(directory: &Path, places: &[&PathBuf]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn scratch(name: &str) -> PathBuf {
-        let directory = std::env::temp_dir().join(format!("agent-aws-place-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&directory);
-        std::fs::create_dir_all(&directory).unwrap();
-        directory
-    }
+    use crate::scratch::scratch;
 
     #[test]
     fn the_project_is_the_git_top_level_even_of_a_worktree() {

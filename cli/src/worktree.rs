@@ -167,13 +167,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-
-    fn scratch(name: &str) -> PathBuf {
-        let directory = std::env::temp_dir().join(format!("agent-aws-worktree-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).unwrap();
-        directory.canonicalize().unwrap()
-    }
+    use crate::scratch::scratch;
 
     fn git(directory: &Path, words: &[&str]) {
         let settings = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "protocol.file.allow=always"];

@@ -4,20 +4,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::beneath::Directory;
 use super::lock::{InUse, SetUp, is_in_use};
 use super::{remove, store};
-
-fn scratch(name: &str) -> PathBuf {
-    let place = std::env::temp_dir().join(format!("agent-aws-home-{name}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir_all(&place).unwrap();
-    place
-}
+use crate::scratch::scratch;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777

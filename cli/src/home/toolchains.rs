@@ -101,16 +101,10 @@ pub(crate) fn variables(lookup: Lookup<'_>, home: &Path, shown: &[&Path]) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::scratch;
     use std::ffi::OsString;
     use std::fs;
     use std::os::unix::fs::symlink;
-
-    fn home(name: &str) -> PathBuf {
-        let home = std::env::temp_dir().join(format!("agent-aws-toolchains-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&home);
-        fs::create_dir_all(&home).unwrap();
-        home.canonicalize().unwrap()
-    }
 
     fn names(home: &Path, taken: &[&Path]) -> Vec<String> {
         let below = |path: &PathBuf| path.strip_prefix(home).unwrap().display().to_string();
@@ -128,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_or_leads_to_secrets_or_home_is_left_out() {
-        let home = home("links");
+        let home = scratch("links");
         for made in [".cargo/bin", ".ssh/keys", ".pyenv", "elsewhere/nvm"] {
             fs::create_dir_all(home.join(made)).unwrap();
         }
@@ -143,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_toolchain_in_the_project_is_the_projects() {
-        let home = home("project");
+        let home = scratch("project");
         for made in ["go/bin", "go/src", ".pyenv/plugins/x"] {
             fs::create_dir_all(home.join(made)).unwrap();
         }

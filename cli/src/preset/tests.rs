@@ -1,4 +1,5 @@
 use super::*;
+use crate::scratch::scratch;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -17,14 +18,6 @@ fn chosen(name: &str) -> Chosen {
 
 fn nothing(_: &OsStr) -> Option<OsString> {
     None
-}
-
-/// A new directory for a test.
-fn place(name: &str) -> PathBuf {
-    let place = std::env::temp_dir().join(format!("agent-aws-preset-{name}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir_all(&place).unwrap();
-    place
 }
 
 /// What a preset writes into `home` for a project.
@@ -135,7 +128,7 @@ fn variables_of_the_caller_pass_if_they_are_set_and_options_come_first() {
 
 #[test]
 fn settings_are_shown_where_they_are_and_never_a_secret_store() {
-    let home = place("shown");
+    let home = scratch("shown");
     for made in [".claude/skills/x", ".ssh/rules", ".claude/output-styles"] {
         fs::create_dir_all(home.join(made)).unwrap();
     }
@@ -153,7 +146,7 @@ fn settings_are_shown_where_they_are_and_never_a_secret_store() {
 
 #[test]
 fn what_claude_would_ask_is_answered_in_an_empty_home() {
-    let home = place("claude-empty");
+    let home = scratch("claude-empty");
     let key = "sk-ant-api03-0123456789abcdefghij";
     assert_eq!(write("claude", &home, &[("ANTHROPIC_API_KEY", key)], None), Vec::<String>::new());
     let state = json(&home, ".claude.json");
@@ -167,7 +160,7 @@ fn what_claude_would_ask_is_answered_in_an_empty_home() {
 
 #[test]
 fn what_an_agent_or_a_person_said_there_stays() {
-    let home = place("stays");
+    let home = scratch("stays");
     let state = r#"{"z": 1.5, "projects": {"/work/p": {"hasTrustDialogAccepted": false, "cost": [1, {"x": null}]}},
         "hasCompletedOnboarding": false, "customApiKeyResponses": "odd", "a": "ü"}"#;
     fs::write(home.join(".claude.json"), state).unwrap();
@@ -187,7 +180,7 @@ fn what_an_agent_or_a_person_said_there_stays() {
 
 #[test]
 fn codex_keeps_its_comments_and_its_other_settings() {
-    let home = place("codex");
+    let home = scratch("codex");
     fs::create_dir(home.join(".codex")).unwrap();
     let text = "# mine\napproval_policy = \"on-request\" # careful\n\n[features]\nplugins = false\n\n[projects.\"/x\"]\ntrust_level = \"untrusted\"\n";
     let file = home.join(".codex/config.toml");
@@ -203,7 +196,7 @@ fn codex_keeps_its_comments_and_its_other_settings() {
 
 #[test]
 fn words_and_flags_of_the_callers_settings_are_copied_and_nothing_else() {
-    let (home, callers) = (place("take-agents"), place("take-callers"));
+    let (home, callers) = (scratch("take-agents"), scratch("take-callers"));
     fs::create_dir(callers.join(".claude")).unwrap();
     let theirs = r#"{"model": "opus", "language": "german", "theme": {"odd": 1}, "hooks": {"Stop": [{"command": "x"}]},
         "apiKeyHelper": "cat ~/.key", "env": {"TOKEN": "t"}, "permissions": {"defaultMode": "default"}}"#;
@@ -220,7 +213,7 @@ fn words_and_flags_of_the_callers_settings_are_copied_and_nothing_else() {
 
 #[test]
 fn a_file_that_cannot_be_understood_is_left_as_it_is_and_that_is_said() {
-    let home = place("odd");
+    let home = scratch("odd");
     fs::create_dir(home.join(".codex")).unwrap();
     for (name, file, text) in [("claude", ".claude.json", "[1]"), ("codex", ".codex/config.toml", "a = = b")] {
         fs::write(home.join(file), text).unwrap();
@@ -233,7 +226,7 @@ fn a_file_that_cannot_be_understood_is_left_as_it_is_and_that_is_said() {
 /// What a former agent may have planted where the files belong.
 #[test]
 fn no_planted_link_or_fifo_is_followed_or_waited_for() {
-    let (outside, home) = (place("outside"), place("planted"));
+    let (outside, home) = (scratch("outside"), scratch("planted"));
     fs::write(outside.join("target.json"), "{}").unwrap();
     symlink(outside.join("target.json"), home.join(".claude.json")).unwrap();
     symlink(&outside, home.join(".claude")).unwrap();
@@ -245,7 +238,7 @@ fn no_planted_link_or_fifo_is_followed_or_waited_for() {
     assert_eq!(fs::read_to_string(outside.join("target.json")).unwrap(), "{}");
     let names: Vec<_> = fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["target.json"]);
-    let home = place("fifo");
+    let home = scratch("fifo");
     rustix::fs::mknodat(CWD, home.join(".claude.json"), rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0)
         .unwrap();
     fs::create_dir_all(home.join(".claude/settings.json")).unwrap();
@@ -266,7 +259,7 @@ fn a_worktrees_repository_is_trusted_too() {
 
 #[test]
 fn an_answer_that_needs_a_variable_is_given_only_with_it() {
-    let home = place("gemini");
+    let home = scratch("gemini");
     write("gemini", &home, &[], None);
     assert_eq!(json(&home, ".gemini/settings.json")["security"], serde_json::Value::Null);
     assert_eq!(json(&home, ".gemini/trustedFolders.json")["/work/p"], "TRUST_FOLDER");

@@ -230,9 +230,7 @@ mod tests {
     use super::*;
 
     fn scratch(name: &str) -> (PathBuf, Place) {
-        let directory = std::env::temp_dir().join(format!("agent-aws-look-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).unwrap();
+        let directory = crate::scratch::scratch(name);
         let place = Place::open(&directory).unwrap();
         (directory, place)
     }

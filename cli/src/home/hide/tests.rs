@@ -3,13 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
 use super::*;
-
-fn scratch(name: &str) -> PathBuf {
-    let home = std::env::temp_dir().join(format!("agent-aws-hide-{name}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&home);
-    fs::create_dir_all(&home).unwrap();
-    home
-}
+use crate::scratch::scratch;
 
 fn fifo(path: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();

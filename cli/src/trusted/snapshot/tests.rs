@@ -8,10 +8,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("agent-aws-rows-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).unwrap();
-        Self(directory)
+        Self(crate::scratch::scratch(name))
     }
 
     fn file(&self, name: &str, content: &str) {
@@ -42,12 +39,6 @@ impl Scratch {
         let kept: Snapshot = serde_json::from_slice(&serde_json::to_vec(before).unwrap()).unwrap();
         assert_eq!(&kept, before);
         assert_eq!(kept.differences().iter().map(word).collect::<Vec<_>>(), expected);
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
