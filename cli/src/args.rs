@@ -185,6 +185,20 @@ pub(crate) enum Policy {
     },
     /// Show the policy: all of it to root, to others what applies to them
     Show,
+    /// Print what AWS must be told for an identity: trust, permission, and the session policy
+    Iam {
+        /// The identity
+        #[arg(long = "as", value_name = "NAME")]
+        name: String,
+        /// Policy files [default: what is installed, as root]
+        files: Vec<PathBuf>,
+    },
+    /// Print the IAM policy that ends the credentials a user has been issued
+    Revoke {
+        /// Their login name
+        #[arg(long, value_name = "USER")]
+        user: String,
+    },
     /// Say why you may use an identity, or not
     Explain {
         #[command(flatten)]

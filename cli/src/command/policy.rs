@@ -1,4 +1,6 @@
-//! `policy check|show|explain`.
+//! `policy check|show|explain|iam|revoke`.
+
+mod iam;
 
 use std::fmt::Write as _;
 use std::io;
@@ -24,6 +26,8 @@ pub(super) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Check { json, files } => return check(&files, json),
         Command::Show if Uid::current().is_root() => show()?,
         Command::Show => explain(Ask::Unnamed, None)?,
+        Command::Iam { name, files } => iam::iam(&parsed(&files)?, &name)?,
+        Command::Revoke { user } => iam::revoke(&user, say::now())?,
         Command::Explain { choice, sandbox } => {
             explain(identity::chosen(&choice, std::env::var_os("AWS_PROFILE"))?.ask, sandbox)?;
         }
@@ -73,18 +77,22 @@ fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
 /// Identities whose session policy STS would not take: compiled as the broker compiles it.
 fn too_long(policy: &Policy) -> Vec<Diagnostic> {
     let wrong = |identity: &Identity| {
-        let narrowing = Narrowing {
-            access: Access::from_word(identity.access.as_str())?,
-            deny_actions: identity.deny_actions.clone(),
-            may_assume: identity.may_assume.clone(),
-            partition: identity.role.split(':').nth(1)?.to_owned(),
-        };
-        let error = compile(&narrowing).err()?;
+        let error = compile(&narrowing(identity)?).err()?;
         let position = &identity.position;
         let message = format!("[identity.{}]: {error}", identity.name);
         Some(Diagnostic { file: position.file.clone(), line: position.line, column: 1, message, hint: None })
     };
     policy.identities.iter().filter_map(wrong).collect()
+}
+
+/// As the broker has it.
+fn narrowing(identity: &Identity) -> Option<Narrowing> {
+    Some(Narrowing {
+        access: Access::from_word(identity.access.as_str())?,
+        deny_actions: identity.deny_actions.clone(),
+        may_assume: identity.may_assume.clone(),
+        partition: identity.role.split(':').nth(1)?.to_owned(),
+    })
 }
 
 fn diagnostic_json(one: &Diagnostic) -> serde_json::Value {
@@ -117,6 +125,18 @@ pub(super) fn installed() -> Option<Policy> {
     let read_files: Vec<_> = files().ok()?.into_iter().map(named).collect::<Option<_>>()?;
     let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
     Policy::parse(&files).ok()
+}
+
+/// These files as a policy, or what is installed.
+fn parsed(paths: &[PathBuf]) -> Result<Policy, Failure> {
+    let paths = if paths.is_empty() { files()? } else { paths.to_vec() };
+    let named = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
+    let read_files = paths.iter().map(named).collect::<Result<Vec<_>, Failure>>()?;
+    let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
+    Policy::parse(&files).map_err(|wrong| {
+        let first = wrong.first().map(ToString::to_string).unwrap_or_default();
+        Failure::Other(say::escaped(&first), Some("agent-aws policy check says all of it".into()))
+    })
 }
 
 /// All of it, for root.

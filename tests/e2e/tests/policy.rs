@@ -21,6 +21,7 @@ const CASES: &[Case] = &[
     case!(aliases_are_names_of_the_identity_inside).private().setuid(),
     case!(rules_about_others_have_no_place_in_an_explanation).private().setuid(),
     case!(an_identity_that_is_denied_is_not_listed).private().setuid(),
+    case!(what_aws_must_be_told_is_what_a_start_asks_for).private().setuid(),
 ];
 
 const GRANTED: &str = "it-ran\n";
@@ -253,4 +254,40 @@ fn an_identity_that_is_denied_is_not_listed(mode: Mode) {
     };
     assert_eq!(listed("alice"), ["incident", "own:*"]);
     assert_eq!(listed("bob"), ["other", "own:*"]);
+}
+
+/// The session policy that is printed is the one that STS gets, and the trust policy allows each thing that is asked for.
+fn what_aws_must_be_told_is_what_a_start_asks_for(mode: Mode) {
+    let setup = Setup { identity: "access = \"read\"\ndeny-actions = [\"s3:Get*\"]".into(), ..Setup::default() };
+    let scene = Scene::with(mode, &setup);
+    let alice = scene.machine.user("alice");
+    let copy = scene.machine.scratch().join("policy.toml");
+    scene.machine.file(&alice, &copy, 0o644, scene.policy(&setup));
+    let path = copy.display().to_string();
+    let said = scene.agent_aws(&["policy", "iam", "--as", "incident", &path]).run().says();
+    let parts: Vec<serde_json::Value> = said
+        .split("# ")
+        .filter_map(|part| part.split_once('\n'))
+        .map(|(_, json)| serde_json::from_str(json).unwrap_or_else(|e| panic!("{e}: {json}")))
+        .collect();
+    let [trust, permission, session] = parts.as_slice() else { panic!("{said}") };
+    scene.run(&[], &["true"]).run().ends(0);
+    let issued = scene.sts.issued().pop().expect("a session");
+    let sent: serde_json::Value = serde_json::from_str(&issued.policy.expect("a session policy")).unwrap();
+    assert_eq!(session, &sent);
+    assert!(issued.policy_arns.iter().all(|arn| said.contains(arn)), "{said}");
+    let asked = scene.sts.requests().pop().expect("a request").parameters;
+    let allowed: Vec<&str> =
+        trust["Statement"].as_array().unwrap().iter().map(|s| s["Action"].as_str().unwrap()).collect();
+    assert_eq!(allowed.contains(&"sts:SetSourceIdentity"), asked.contains_key("SourceIdentity"));
+    assert_eq!(allowed.contains(&"sts:TagSession"), asked.keys().any(|key| key.starts_with("Tags")));
+    let keys = &trust["Statement"][2]["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"];
+    let keys: Vec<&str> = keys.as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
+    assert!(issued.tags.keys().all(|key| keys.contains(&key.as_str())), "{keys:?}");
+    assert_eq!(permission["Statement"][0]["Resource"], asked["RoleArn"]);
+    let user = scene.agent_aws(&["policy", "revoke", "--user", "alice"]).run().says();
+    let name = issued.arn.rsplit('/').next().unwrap();
+    let pattern = user.split('"').find(|text| text.starts_with("*:")).expect("a pattern");
+    let same = |(a, b): (char, char)| a == '?' || a == b;
+    assert!(pattern.len() == name.len() + 2 && pattern[2..].chars().zip(name.chars()).all(same), "{pattern} {name}");
 }
