@@ -55,7 +55,7 @@ impl Cause {
         R: std::fmt::Debug + 'static,
     {
         match error {
-            SdkError::ServiceError(e) => Self::answer(operation, e.err().meta()),
+            SdkError::ServiceError(e) if e.err().code().is_some() => Self::answer(operation, e.err().meta()),
             SdkError::TimeoutError(_) => Self::passing(format!("{operation}: {endpoint} did not answer in time")),
             SdkError::DispatchFailure(_) => {
                 Self::passing(format!("{operation}: {endpoint} cannot be reached: {}", deepest(error)))

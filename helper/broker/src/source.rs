@@ -1,5 +1,6 @@
 //! The credentials that mint: from the file the supervisor opened, or from the caller's own AWS configuration.
 
+mod bounded;
 mod own;
 mod profile_file;
 
@@ -116,7 +117,7 @@ impl SourceReader {
 /// TLS with ring. Only the caller's own source follows proxy variables: for a system source nothing in the
 /// environment may decide where the call goes. Where the one endpoint is `plain` http, no certificate is read.
 fn http_client(own: bool, plain: bool) -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(move |settings, components| {
+    bounded::bounded(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut builder = Connector::builder();
         builder.set_connector_settings(settings.cloned());
         if let Some(sleep) = components.and_then(|c| c.sleep_impl()) {
@@ -128,5 +129,5 @@ fn http_client(own: bool, plain: bool) -> SharedHttpClient {
             Ok(nobody) if plain => builder.tls_context(nobody).build(),
             _ => builder.build(),
         }
-    })
+    }))
 }

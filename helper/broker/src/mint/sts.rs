@@ -164,7 +164,7 @@ fn federated(session_name: &str) -> String {
 }
 
 fn incomplete(operation: &str) -> Cause {
-    Cause::passing(format!("{operation}: the answer is incomplete"))
+    Cause::passing(format!("{operation}: no usable answer: it is incomplete"))
 }
 
 fn signed(duration: u32) -> Result<i32, Cause> {

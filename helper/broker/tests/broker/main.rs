@@ -9,6 +9,7 @@
 
 mod doors;
 mod entry;
+mod faults;
 mod fifo;
 mod minting;
 mod own;

@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use crate::scene::{Broker, KEY, SECRET, Start, emulator, minting, open_directory};
 
 /// A broker of `profile` with this AWS configuration.
-struct Own {
+pub(crate) struct Own {
     directory: TempDir,
-    sts: Emulator,
+    pub(crate) sts: Emulator,
 }
 
 impl Own {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: open_directory(), sts: emulator(None) }
     }
 
@@ -24,7 +24,7 @@ impl Own {
         self.directory.path()
     }
 
-    fn minting(&self, profile: &str) -> Minting {
+    pub(crate) fn minting(&self, profile: &str) -> Minting {
         Minting {
             source: SourceCredentials::Own { profile: profile.into() },
             role: None,
@@ -37,7 +37,7 @@ impl Own {
         }
     }
 
-    fn start(&self, config: &str, minting: Minting) -> Broker {
+    pub(crate) fn start(&self, config: &str, minting: Minting) -> Broker {
         std::fs::write(self.path().join("config"), config).unwrap();
         let variable = |name: &str, value: &str| (name.to_owned(), self.path().join(value).display().to_string());
         let start = Start {
@@ -58,7 +58,7 @@ impl Own {
     }
 }
 
-fn user(profile: &str) -> String {
+pub(crate) fn user(profile: &str) -> String {
     format!("[profile {profile}]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
 }
 

@@ -196,6 +196,11 @@ impl Broker {
         }
     }
 
+    /// How its first mint came out, which an STS that is silent delays.
+    pub(crate) fn first(&self) -> BrokerToHelper {
+        self.hears(3 * SOON).unwrap()
+    }
+
     pub(crate) fn failed(&self) -> (String, Option<u32>) {
         match self.hears(SOON) {
             Some(BrokerToHelper::Failed { cause, retry }) => (cause, retry),
