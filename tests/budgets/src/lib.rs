@@ -41,6 +41,9 @@ pub fn figures(root: &Path) -> Result<Vec<Figure>, String> {
         rules::panics(&in_setuid),
         rules::marks(&everywhere),
         rules::ignored_tests(&everywhere),
+        rules::never_run(&everywhere, |of| {
+            std::fs::read_to_string(root.join(of).join("Cargo.toml")).unwrap_or_default()
+        }),
         linked.count(),
         linked.twice(),
         linked.foul(),

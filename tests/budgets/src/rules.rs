@@ -1,6 +1,7 @@
 //! The rules that are told from source.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use proc_macro2::{Span, TokenTree};
 use quote::ToTokens;
@@ -205,6 +206,20 @@ pub(crate) fn ignored_tests(sources: &[&Source]) -> Figure {
         places.extend(ignored.0.into_iter().map(|line| source.at(line)));
     }
     Figure::none_of("tests ignored without a reason", places)
+}
+
+/// Suites with a `main` of their own whose crate does not say so: cargo would build them as ordinary tests, of which they have
+/// none, and nothing of them would ever run. `manifest` reads the one of a directory.
+pub(crate) fn never_run(sources: &[&Source], manifest: impl Fn(&Path) -> String) -> Figure {
+    let mut places = Vec::new();
+    for source in sources.iter().filter(|source| source.text.contains("suite(CASES)")) {
+        let (Some(tests), Some(stem)) = (source.path.parent(), source.path.file_stem()) else { continue };
+        let named = format!("name = \"{}\"\nharness = false", stem.display());
+        if tests.ends_with("tests") && !tests.parent().is_some_and(|of| manifest(of).contains(&named)) {
+            places.push(source.at(1));
+        }
+    }
+    Figure::none_of("suites that never run", places)
 }
 
 #[cfg(test)]

@@ -75,8 +75,8 @@ fn a_saved_identity_can_be_the_default(mode: Mode) {
 }
 
 fn a_saved_identity_never_widens_what_policy_gives(mode: Mode) {
-    let setup = Setup { identity: "access = \"read\"".into(), ..Setup::default() };
-    let scene = Scene::with(mode, &setup);
+    let scene = Scene::new(mode);
+    scene.machine.policy(&scene.policy(&Setup::default()).replace("access = \"full\"", "access = \"read\""));
     add(&scene, "more", &["--access", "full"]);
     call(&scene, &["run", "--as", "more", "--", "echo", "it", "ran"]).run().refused("is not less than");
     assert!(scene.sts.requests().is_empty());

@@ -100,7 +100,8 @@ fn a_caller_narrows_an_identity_of_the_policy(mode: Mode) {
 }
 
 fn nobody_widens_an_identity_of_the_policy(mode: Mode) {
-    let scene = Scene::with(mode, &with("access = \"read\""));
+    let scene = Scene::new(mode);
+    scene.machine.policy(&scene.policy(&Setup::default()).replace("access = \"full\"", "access = \"read\""));
     scene.run(&["--access", "full"], &["true"]).run().refused("is not less than the `read`");
     assert!(asked(&scene).is_empty(), "STS was asked");
     for same_or_less in ["read", "read-metadata"] {

@@ -258,11 +258,13 @@ fn an_identity_that_is_denied_is_not_listed(mode: Mode) {
 
 /// The session policy that is printed is the one that STS gets, and the trust policy allows each thing that is asked for.
 fn what_aws_must_be_told_is_what_a_start_asks_for(mode: Mode) {
-    let setup = Setup { identity: "access = \"read\"\ndeny-actions = [\"s3:Get*\"]".into(), ..Setup::default() };
-    let scene = Scene::with(mode, &setup);
+    let setup = Setup { identity: "deny-actions = [\"s3:Get*\"]".into(), ..Setup::default() };
+    let scene = Scene::new(mode);
+    let policy = scene.policy(&setup).replace("access = \"full\"", "access = \"read\"");
+    scene.machine.policy(&policy);
     let alice = scene.machine.user("alice");
     let copy = scene.machine.scratch().join("policy.toml");
-    scene.machine.file(&alice, &copy, 0o644, scene.policy(&setup));
+    scene.machine.file(&alice, &copy, 0o644, &policy);
     let path = copy.display().to_string();
     let said = scene.agent_aws(&["policy", "iam", "--as", "incident", &path]).run().says();
     let parts: Vec<serde_json::Value> = said

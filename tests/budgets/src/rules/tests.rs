@@ -101,3 +101,15 @@ fn a_test_ignored_without_a_reason_is_found() {
     );
     assert_eq!(places(ignored_tests, A, &text), ["helper/x/src/a.rs:3"]);
 }
+
+#[test]
+fn a_suite_that_no_manifest_names_is_found() {
+    let text = "fn main() -> ExitCode {\n    suite(CASES)\n}\n";
+    let manifest = |of: &Path| {
+        assert_eq!(of, Path::new("tests/x"));
+        "[[test]]\nname = \"known\"\nharness = false\n".to_owned()
+    };
+    let found = |path: &str| places(|sources| never_run(sources, manifest), path, text);
+    assert_eq!(found("tests/x/tests/known.rs"), NONE);
+    assert_eq!(found("tests/x/tests/unknown.rs"), ["tests/x/tests/unknown.rs:1"]);
+}
