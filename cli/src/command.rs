@@ -14,6 +14,7 @@ use std::path::Path;
 use agent_aws_protocol::Exit;
 
 use crate::args::{Command, Run};
+use crate::factor::{self, Code};
 use crate::failure::Failure;
 use crate::home::{store, toolchains};
 use crate::prepare::Known;
@@ -44,6 +45,11 @@ fn start(run: &Run, change: impl FnOnce(&mut Asked)) -> Result<Exit, Failure> {
         let text = "this is inside a sandbox of agent-aws, where no other session can be started";
         return Err(Failure::Other(text.into(), Some("run it outside".into())));
     }
+    let code = if run.explain { Code::default() } else { factor::code(&run.options.choice)? };
+    let change = |asked: &mut Asked| {
+        code.put(&mut asked.request);
+        change(asked);
+    };
     Ok(session::run(&run.command, false, || ask(run, change))?.exit)
 }
 

@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod environment;
 mod explain;
+mod factor;
 mod failure;
 mod helper;
 mod home;

@@ -1,4 +1,4 @@
-//! The region of an own identity: what the caller's other tools would use.
+//! What the caller's AWS configuration says: the region of an own identity, as their other tools would use it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -18,16 +18,27 @@ pub(crate) fn of_own(identity: &Ask, lookup: Lookup<'_>) -> Option<String> {
     };
     let text = |value: OsString| value.into_string().ok().filter(|v| !v.is_empty());
     let of_environment = VARIABLES.iter().find_map(|name| lookup(OsStr::new(name)).and_then(text));
-    of_environment.or_else(|| configured(&std::fs::read_to_string(configuration(lookup)?).ok()?, profile))
+    of_environment.or_else(|| configured(&std::fs::read_to_string(files(lookup).first()?).ok()?, profile))
 }
 
-fn configuration(lookup: Lookup<'_>) -> Option<PathBuf> {
-    let named = lookup(OsStr::new("AWS_CONFIG_FILE")).filter(|v| !v.is_empty()).map(PathBuf::from);
-    named.or_else(|| Some(PathBuf::from(lookup(OsStr::new("HOME"))?).join(".aws/config")))
+/// The files of the AWS configuration: settings, then keys.
+pub(crate) fn files(lookup: Lookup<'_>) -> Vec<PathBuf> {
+    let place = |variable: &str, usual: &str| {
+        let named = lookup(OsStr::new(variable)).filter(|v| !v.is_empty()).map(PathBuf::from);
+        named.or_else(|| Some(PathBuf::from(lookup(OsStr::new("HOME"))?).join(usual)))
+    };
+    let all = [("AWS_CONFIG_FILE", ".aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")];
+    all.into_iter().filter_map(|(variable, usual)| place(variable, usual)).collect()
 }
 
-/// The setting of that AWS profile, as far as it looks like a region.
+/// The region of that AWS profile, as far as it looks like one.
 fn configured(text: &str, profile: &str) -> Option<String> {
+    let found = setting(text, profile, "region");
+    found.filter(|v| !v.is_empty() && v.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+}
+
+/// A setting of that AWS profile.
+pub(crate) fn setting(text: &str, profile: &str, wanted: &str) -> Option<String> {
     let is_ours = |header: &str| {
         let name = header.trim().trim_start_matches('[').trim_end_matches(']').trim();
         let name = name.strip_prefix("profile").filter(|n| n.starts_with([' ', '\t'])).unwrap_or(name);
@@ -40,12 +51,12 @@ fn configured(text: &str, profile: &str) -> Option<String> {
             inside = is_ours(line);
         } else if let Some((key, value)) = line.split_once('=').filter(|_| inside)
             // An indented line belongs to a setting that has parts.
-            && key.trim_end() == "region"
+            && key.trim_end() == wanted
         {
             found = Some(value.trim().to_owned());
         }
     }
-    found.filter(|v| !v.is_empty() && v.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+    found
 }
 
 #[cfg(test)]

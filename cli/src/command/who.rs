@@ -12,7 +12,7 @@ use crate::args::{Credentials, Format, Options, Run, Whoami};
 use crate::failure::Failure;
 use crate::prepare::Known;
 use crate::session::Standing;
-use crate::{request, say, session};
+use crate::{factor, request, say, session};
 
 /// The client of the credential door, in every sandbox.
 const CLIENT: &str = "/run/agent-aws/agent-aws-credentials";
@@ -75,8 +75,10 @@ fn read_rest(from: ChildStdout) -> Result<String, Failure> {
 /// what a pipe holds.
 fn from_session(options: Options) -> Result<(Option<Standing>, String), Failure> {
     let run = Run { options, network: Some("none".into()), command: vec![OsString::from(CLIENT)], ..Run::default() };
+    let code = factor::code(&run.options.choice)?;
     let ask = || {
         let mut asked = request::build(&run)?;
+        code.put(&mut asked.request);
         // It needs no project: it shall work from the home directory too.
         asked.request.project.clear();
         asked.known = Known { ours: true, ..Known::default() };

@@ -1,5 +1,6 @@
 //! From source credentials to one session.
 
+mod factor;
 mod sts;
 
 use std::time::Duration;
@@ -13,17 +14,22 @@ use crate::answer::Answer;
 use crate::cause::Cause;
 use crate::clock::{Now, rfc3339};
 use crate::schedule::Window;
-use crate::source::{Resolved, Role, Source};
+use crate::source::{Factor, Place, Resolved, Role, Source};
 
+use factor::Factors;
 use sts::{Issued, Sts};
 
 /// The longest session of a role that was assumed with a role's session, in seconds: a limit of STS.
 const CHAINED: u32 = 3600;
 
+/// How long a session with a second factor is to last, in seconds: what AWS gives if nothing is said.
+const WITH_FACTOR: u32 = 43_200;
+
 /// Mints sessions of one identity.
 #[derive(Debug)]
 pub(crate) struct Minter {
     minting: Minting,
+    factors: Factors,
     http: SharedHttpClient,
 }
 
@@ -38,7 +44,7 @@ pub(crate) struct Minted {
 impl Minter {
     /// What cannot be compiled is said at once: nothing that is compiled can change within a session.
     pub(crate) fn new(minting: Minting, http: SharedHttpClient) -> Result<Self, Cause> {
-        let minter = Self { minting, http };
+        let minter = Self { minting, factors: Factors::new(), http };
         minter.narrowing(minter.minting.role.as_deref())?;
         Ok(minter)
     }
@@ -71,9 +77,13 @@ impl Minter {
 
     /// One session, by at most three calls of STS.
     pub(crate) async fn mint(&self, source: &Source) -> Result<Minted, Cause> {
-        let Resolved { credentials, role } = source.resolve().await?;
+        let Resolved { credentials, role, factor } = source.resolve().await?;
         let started = Now::read();
-        let sts = Sts::new(&self.minting, source.place().await, credentials.clone(), &self.http);
+        let place = source.place().await;
+        let sts = Sts::new(&self.minting, place.clone(), credentials.clone(), &self.http);
+        if let Some(factor) = factor {
+            return self.with_factor(&sts, place, role, &factor, started).await;
+        }
         let of_policy = self.minting.role.as_ref().map(|arn| Role {
             arn: arn.clone(),
             external_id: self.minting.external_id.clone(),
@@ -81,17 +91,51 @@ impl Minter {
             duration: None,
         });
         match (of_policy.or(role), credentials.session_token()) {
-            (Some(role), _) => self.assume(&sts, &role, &credentials, started).await,
+            (Some(role), token) => self.assume(&sts, &role, token.is_some(), started).await,
             (None, Some(_)) => self.pass_on(&sts, credentials, source, started).await,
             (None, None) => self.exchange(&sts, started).await,
         }
     }
 
-    async fn assume(&self, sts: &Sts, role: &Role, source: &Credentials, started: Now) -> Result<Minted, Cause> {
+    /// A code buys a session of the user, which assumes the role again and again; or is passed on, and ends the mints when it is
+    /// over.
+    async fn with_factor(
+        &self,
+        sts: &Sts,
+        place: Place,
+        role: Option<Role>,
+        factor: &Factor,
+        started: Now,
+    ) -> Result<Minted, Cause> {
+        if role.is_none() {
+            self.refuse_narrowing()?;
+        }
+        let (credentials, expires) = match self.factors.session() {
+            Some(session) => session,
+            None => {
+                let caller = sts.caller_identity().await?;
+                refuse_root(&caller.arn)?;
+                let code = self.factors.code(factor).await?;
+                let issued = sts.session_token(WITH_FACTOR, caller, Some((&factor.serial, &code))).await?;
+                self.factors.keep(&issued.credentials, issued.expires);
+                (issued.credentials, issued.expires)
+            }
+        };
+        let sts = Sts::new(&self.minting, place, credentials.clone(), &self.http);
+        if let Some(role) = role {
+            return self.assume(&sts, &role, false, started).await;
+        }
+        let caller = sts.caller_identity().await?;
+        let note = "the session that the second factor gave is passed on: nothing in it says who is behind it";
+        let issued = Issued { credentials, expires, account: caller.account, arn: caller.arn };
+        self.minted(issued, None, vec![note.into()], started)
+    }
+
+    async fn assume(&self, sts: &Sts, role: &Role, chained: bool, started: Now) -> Result<Minted, Cause> {
         let narrowing = self.narrowing(Some(&role.arn))?;
         let mut notes = narrowing.notes.clone();
         let mut duration = role.duration.unwrap_or(self.minting.duration);
-        if source.session_token().is_some() && duration > CHAINED {
+        if chained && duration > CHAINED {
             duration = CHAINED;
             notes.push("the source is itself a session: STS limits what it assumes to one hour".into());
         }
@@ -136,7 +180,7 @@ impl Minter {
                         and of STS only GetCallerIdentity";
             return self.minted(issued, Some(duration), vec![note.into()], started);
         }
-        let issued = sts.session_token(duration, caller).await?;
+        let issued = sts.session_token(duration, caller, None).await?;
         let notes = vec![
             "long-lived keys were exchanged for a session of the same user: nothing in it says who is behind it".into(),
         ];

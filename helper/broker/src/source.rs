@@ -38,6 +38,17 @@ pub(crate) struct Resolved {
     pub(crate) credentials: Credentials,
     /// What they are there to assume, where the source says so.
     pub(crate) role: Option<Role>,
+    /// What must be shown besides.
+    pub(crate) factor: Option<Factor>,
+}
+
+/// A second factor.
+#[derive(Debug)]
+pub(crate) struct Factor {
+    /// `SerialNumber` of the device.
+    pub(crate) serial: String,
+    /// A program that prints a code, as a shell takes it.
+    pub(crate) process: Option<String>,
 }
 
 /// A role to assume.
@@ -55,7 +66,7 @@ impl Source {
     /// The credentials of this moment.
     pub(crate) async fn resolve(&self) -> Result<Resolved, Cause> {
         match self {
-            Self::Read(credentials) => Ok(Resolved { credentials: credentials.clone(), role: None }),
+            Self::Read(credentials) => Ok(Resolved { credentials: credentials.clone(), role: None, factor: None }),
             Self::Own(own) => own.resolve().await,
         }
     }

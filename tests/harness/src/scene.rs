@@ -12,6 +12,10 @@ use crate::machine::{Machine, Mode};
 pub const ACCOUNT: &str = "111122223333";
 /// The role of identity `incident`.
 pub const ROLE: &str = "arn:aws:iam::111122223333:role/agent-incident";
+/// A role that trusts only who shows a second factor.
+pub const GUARDED: &str = "arn:aws:iam::111122223333:role/agent-guarded";
+/// Alice's second factor.
+pub const DEVICE: &str = "arn:aws:iam::111122223333:mfa/alice";
 /// The role of Alice's AWS profile `dev`.
 pub const OWN_ROLE: &str = "arn:aws:iam::111122223333:role/agent-dev";
 
@@ -165,9 +169,13 @@ sandbox = "standard"
 fn emulator(lifetime: Option<u32>) -> Emulator {
     let user = |name: &str, (key, secret): (&str, &str)| json!({ "name": name, "account": ACCOUNT, "access_key_id": key, "secret_access_key": secret });
     let role = |arn: &str| json!({ "arn": arn, "trusted": ["*"], "max_session_duration": 43200, "allow_source_identity": true, "allow_tags": true });
+    let mut alice = user("alice", ALICE);
+    alice["mfa_serial"] = DEVICE.into();
+    alice["mfa_codes"] = json!(["123456", "234567"]);
+    let guarded = json!({ "arn": GUARDED, "trusted": ["*"], "require_mfa": true });
     let config = json!({
-        "users": [user("workstation", WORKSTATION), user("alice", ALICE)],
-        "roles": [role(ROLE), role(OWN_ROLE)],
+        "users": [user("workstation", WORKSTATION), alice],
+        "roles": [role(ROLE), role(OWN_ROLE), guarded],
         "session_lifetime_seconds": lifetime,
         "minimum_duration": 1,
     });

@@ -38,6 +38,12 @@ pub(crate) struct User {
     pub(crate) secret_access_key: Secret,
     #[serde(default)]
     pub(crate) policy: Permissions,
+    /// The device of a second factor, if the user has one.
+    #[serde(default)]
+    pub(crate) mfa_serial: Option<String>,
+    /// Codes that it will show; each is good once.
+    #[serde(default)]
+    pub(crate) mfa_codes: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -53,6 +59,9 @@ pub(crate) struct Role {
     pub(crate) allow_source_identity: bool,
     #[serde(default)]
     pub(crate) allow_tags: bool,
+    /// Trusts only callers with a second factor.
+    #[serde(default)]
+    pub(crate) require_mfa: bool,
     #[serde(default)]
     pub(crate) policy: Permissions,
 }

@@ -78,6 +78,8 @@ pub(crate) struct SessionTerms {
     pub(crate) source_identity: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) transitive: BTreeSet<String>,
+    /// Whether a second factor was shown for it.
+    pub(crate) mfa: bool,
 }
 
 /// One access key and everything known of it.

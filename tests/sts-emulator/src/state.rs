@@ -102,6 +102,8 @@ struct Inner {
     issued: VecDeque<String>,
     requests: VecDeque<RecordedRequest>,
     faults: Faults,
+    /// Codes of second factors that were used.
+    used: BTreeSet<String>,
 }
 
 impl State {
@@ -141,6 +143,13 @@ impl State {
 
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
         self.config.roles.iter().find(|role| role.arn.text == arn)
+    }
+
+    /// Uses a code of the user with that key up, if it is one.
+    pub(crate) fn take_code(&self, access_key_id: &str, serial: &str, code: &str) -> bool {
+        let user = self.config.users.iter().find(|user| user.access_key_id.0 == access_key_id);
+        let good = user.is_some_and(|u| u.mfa_serial.as_deref() == Some(serial) && u.mfa_codes.contains(code));
+        good && self.inner().used.insert(code.to_owned())
     }
 
     pub(crate) fn credential(&self, access_key_id: &str) -> Option<Arc<Credential>> {

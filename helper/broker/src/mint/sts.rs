@@ -95,12 +95,20 @@ impl Sts {
         issued(&operation, answer.credentials(), Caller { account, arn })
     }
 
-    pub(super) async fn session_token(&self, duration: u32, caller: Caller) -> Result<Issued, Cause> {
+    /// With the serial number and a code of a second factor, where there is one.
+    pub(super) async fn session_token(
+        &self,
+        duration: u32,
+        caller: Caller,
+        factor: Option<(&str, &str)>,
+    ) -> Result<Issued, Cause> {
         let operation = "GetSessionToken";
         let answer = self
             .client
             .get_session_token()
             .duration_seconds(signed(duration)?)
+            .set_serial_number(factor.map(|(serial, _)| serial.to_owned()))
+            .set_token_code(factor.map(|(_, code)| code.to_owned()))
             .send()
             .await
             .map_err(|e| Cause::sts(operation, &self.endpoint, &e))?;

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
 
-use super::{Resolved, Role};
+use super::{Factor, Resolved, Role};
 use crate::cause::Cause;
 
 /// A credential_process may ask somebody; it may not ask for ever. A start may take half a minute in all: that it was this
@@ -68,13 +68,19 @@ impl OwnProfile {
     /// narrow it.
     pub(crate) async fn resolve(&self) -> Result<Resolved, Cause> {
         let profiles = self.profiles().await;
-        match profiles.as_ref().and_then(|profiles| chain(profiles, &self.name)) {
-            Some((role, Base::Keys(credentials))) => Ok(Resolved { credentials, role: Some(role) }),
-            Some((role, Base::Profile(name))) => {
-                Ok(Resolved { credentials: self.credentials_of(&name).await?, role: Some(role) })
-            }
-            None => Ok(Resolved { credentials: self.credentials_of(&self.name).await?, role: None }),
-        }
+        let text = |key: &str| profiles.as_ref()?.get_profile(&self.name)?.get(key).map(str::to_owned);
+        let factor = text("mfa_serial").map(|serial| Factor { serial, process: text("mfa_process") });
+        let (role, base) = match profiles.as_ref().and_then(|profiles| chain(profiles, &self.name)) {
+            Some((role, base)) => (Some(role), base),
+            None => (None, Base::Profile(self.name.clone())),
+        };
+        let credentials = match base {
+            Base::Keys(credentials) => credentials,
+            Base::Profile(name) => self.credentials_of(&name).await?,
+        };
+        // A session was signed in to already.
+        let factor = factor.filter(|_| credentials.session_token().is_none());
+        Ok(Resolved { credentials, role, factor })
     }
 
     async fn credentials_of(&self, profile: &str) -> Result<Credentials, Cause> {
@@ -105,13 +111,13 @@ enum Base {
     Profile(String),
 }
 
-/// The role of a profile that has one and says whose credentials assume it. What else there is to roles (a second factor, a
-/// web identity, instance metadata) is the SDK's.
+/// The role of a profile that has one and says whose credentials assume it. What else there is to roles (a web identity,
+/// instance metadata) is the SDK's.
 fn chain(profiles: &ProfileSet, name: &str) -> Option<(Role, Base)> {
     let profile = profiles.get_profile(name)?;
     let text = |key: &str| profile.get(key).map(str::to_owned);
     let (arn, source) = (text("role_arn")?, text("source_profile")?);
-    if text("mfa_serial").is_some() || text("web_identity_token_file").is_some() {
+    if text("web_identity_token_file").is_some() {
         return None;
     }
     // A profile that names itself means its own keys.

@@ -9,6 +9,7 @@
 
 mod doors;
 mod entry;
+mod factor;
 mod faults;
 mod fifo;
 mod minting;

@@ -38,9 +38,13 @@ impl Own {
     }
 
     pub(crate) fn start(&self, config: &str, minting: Minting) -> Broker {
+        self.start_with(config, minting, vec![])
+    }
+
+    pub(crate) fn start_with(&self, config: &str, minting: Minting, more: Vec<(String, String)>) -> Broker {
         std::fs::write(self.path().join("config"), config).unwrap();
         let variable = |name: &str, value: &str| (name.to_owned(), self.path().join(value).display().to_string());
-        let start = Start {
+        let mut start = Start {
             environment: vec![
                 variable("HOME", ""),
                 variable("AWS_CONFIG_FILE", "config"),
@@ -50,10 +54,11 @@ impl Own {
             ],
             ..Start::default()
         };
+        start.environment.extend(more);
         Broker::start_as(&start, minting, None)
     }
 
-    fn actions(&self) -> Vec<String> {
+    pub(crate) fn actions(&self) -> Vec<String> {
         self.sts.requests().into_iter().map(|r| r.action).collect()
     }
 }

@@ -22,13 +22,17 @@ use tempfile::TempDir;
 
 pub(crate) const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+/// The second factor of the user with that key.
+pub(crate) const DEVICE: &str = "arn:aws:iam::111122223333:mfa/workstation";
 pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/agent-incident";
 pub(crate) const SOON: Duration = Duration::from_secs(8);
 
 pub(crate) fn emulator(lifetime: Option<u32>) -> Emulator {
     let config = serde_json::json!({
-        "users": [{ "name": "workstation", "account": "111122223333", "access_key_id": KEY, "secret_access_key": SECRET }],
+        "users": [{ "name": "workstation", "account": "111122223333", "access_key_id": KEY, "secret_access_key": SECRET,
+                    "mfa_serial": DEVICE, "mfa_codes": ["123456", "234567"] }],
         "roles": [
+            { "arn": "arn:aws:iam::111122223333:role/guarded", "trusted": ["*"], "require_mfa": true },
             { "arn": ROLE, "trusted": ["*"], "external_id": "x-1", "allow_source_identity": true, "allow_tags": true },
             { "arn": "arn:aws:iam::111122223333:role/plain", "trusted": ["*"] },
             { "arn": "arn:aws:iam::111122223333:role/closed", "trusted": ["999999999999"] },

@@ -4,7 +4,7 @@ use super::Call;
 use super::issue::{packed_element, terms};
 use super::session_policy::RequestedPolicy;
 use super::tags::RequestedTags;
-use super::tokens::refuse_mfa;
+use super::tokens::second_factor;
 use super::validate::Constraints;
 use crate::answer::{Answer, STS, element};
 use crate::config::{Role, is_name_character};
@@ -26,6 +26,7 @@ struct Request<'a> {
     source_identity: Option<&'a str>,
     policy: RequestedPolicy,
     tags: RequestedTags,
+    mfa: bool,
 }
 
 pub(super) fn assume_role(call: &Call<'_>) -> Result<Answer, ApiError> {
@@ -75,8 +76,8 @@ fn read<'a>(call: &Call<'a>) -> Result<Request<'a>, ApiError> {
     if !role_arn.starts_with("arn:") {
         return Err(ApiError::validation(format!("{role_arn} is invalid")));
     }
-    refuse_mfa(call)?;
-    Ok(Request { role_arn, session_name, seconds, external_id, source_identity, policy, tags })
+    let mfa = second_factor(call)? || call.caller.terms.mfa;
+    Ok(Request { role_arn, session_name, seconds, external_id, source_identity, policy, tags, mfa })
 }
 
 /// A role that is not there, does not trust the caller, or wants another ExternalId: one answer for all three.
@@ -86,7 +87,10 @@ fn check_trust<'a>(call: &Call<'a>, request: &Request<'_>) -> Result<&'a Role, A
     let trusts = |role: &&Role| {
         let named = |trusted: &str| trusted == "*" || caller.trust_names.iter().any(|name| name == trusted);
         let external = role.external_id.is_none() || role.external_id.as_deref() == request.external_id;
-        caller.kind != Kind::Federated && external && role.trusted.iter().any(|trusted| named(&trusted.0))
+        caller.kind != Kind::Federated
+            && external
+            && (request.mfa || !role.require_mfa)
+            && role.trusted.iter().any(|trusted| named(&trusted.0))
     };
     let denied = || ApiError::not_authorized(&caller.arn, ACTION, request.role_arn, "");
     call.state.role(request.role_arn).filter(trusts).ok_or_else(denied)

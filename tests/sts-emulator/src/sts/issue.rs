@@ -70,6 +70,7 @@ pub(super) fn terms(
         source_identity,
         tags: tags.tags,
         transitive: tags.transitive,
+        mfa: false,
     };
     Ok((terms, packed))
 }

@@ -17,10 +17,10 @@ pub(super) fn get_session_token(call: &Call<'_>) -> Result<Answer, ApiError> {
     let mut constraints = Constraints::default();
     let seconds = constraints.duration(call.params, call.state.minimum_duration(), MAX_DURATION);
     constraints.finish()?;
-    refuse_mfa(call)?;
+    let terms = SessionTerms { mfa: second_factor(call)?, ..SessionTerms::default() };
     let principal = Principal { kind: Kind::UserSession, ..call.caller.principal.clone() };
     let seconds = seconds.unwrap_or(DEFAULT_DURATION);
-    let credentials = call.issue(principal, &call.caller.permissions, SessionTerms::default(), seconds)?;
+    let credentials = call.issue(principal, &call.caller.permissions, terms, seconds)?;
     Ok(STS.result("GetSessionToken", &credentials))
 }
 
@@ -48,10 +48,11 @@ pub(super) fn get_federation_token(call: &Call<'_>) -> Result<Answer, ApiError> 
     Ok(STS.result("GetFederationToken", &result))
 }
 
-/// The emulator's users have no MFA device, so every code is wrong.
-pub(super) fn refuse_mfa(call: &Call<'_>) -> Result<(), ApiError> {
-    if call.params.get("SerialNumber").is_none() && call.params.get("TokenCode").is_none() {
-        return Ok(());
+/// Whether a code came along, which then is the user's, and used up.
+pub(super) fn second_factor(call: &Call<'_>) -> Result<bool, ApiError> {
+    match (call.params.get("SerialNumber"), call.params.get("TokenCode")) {
+        (None, None) => Ok(false),
+        (Some(serial), Some(code)) if call.state.take_code(&call.caller.access_key_id, serial, code) => Ok(true),
+        _ => Err(ApiError::access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code.")),
     }
-    Err(ApiError::access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code."))
 }
