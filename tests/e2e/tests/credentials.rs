@@ -42,19 +42,6 @@ fn member(answer: &str, name: &str) -> String {
     value.unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
 }
 
-/// Replaces Alice's AWS configuration.
-fn configure(scene: &Scene, config: &str, credentials: &str) {
-    let alice = scene.machine.user("alice");
-    scene.machine.file(&alice, &scene.aws("config"), 0o600, config);
-    scene.machine.file(&alice, &scene.aws("credentials"), 0o600, credentials);
-}
-
-/// The keys of Alice's that the STS of the scene knows, in sections of this name.
-fn keys(scene: &Scene, section: &str) -> String {
-    let text = std::fs::read_to_string(scene.aws("credentials")).expect("her credentials");
-    text.replace("[base]", &format!("[{section}]"))
-}
-
 /// Who one is inside, as an AWS profile of Alice's.
 fn who(scene: &Scene, profile: &str) -> String {
     let client = scene.machine.tool("sts-whoami").display().to_string();
@@ -76,7 +63,7 @@ fn a_chain_of_own_profiles_ends_at_its_last_role(mode: Mode) {
     let config = "[profile first]\nrole_arn = arn:aws:iam::111122223333:role/agent-dev\nsource_profile = base\n\
                   [profile last]\nrole_arn = arn:aws:iam::111122223333:role/agent-incident\nsource_profile = first\n\
                   role_session_name = the-last\nregion = eu-west-1\n";
-    configure(&scene, config, &keys(&scene, "base"));
+    scene.configure(config, &scene.keys("base"));
     assert_eq!(who(&scene, "last"), "arn:aws:sts::111122223333:assumed-role/agent-incident/the-last");
     let asked: Vec<String> = scene.sts.requests().into_iter().map(|r| r.action).collect();
     assert_eq!(asked.iter().filter(|a| *a == "AssumeRole").count(), 2, "{asked:?}");
@@ -84,7 +71,7 @@ fn a_chain_of_own_profiles_ends_at_its_last_role(mode: Mode) {
 
 fn own_keys_never_pass_but_buy_a_session(mode: Mode) {
     let scene = Scene::new(mode);
-    configure(&scene, "[profile plain]\nregion = eu-west-1\n", &keys(&scene, "plain"));
+    scene.configure("[profile plain]\nregion = eu-west-1\n", &scene.keys("plain"));
     assert_eq!(who(&scene, "plain"), "arn:aws:iam::111122223333:user/alice");
     let answer = scene.agent_aws(&["run", "--profile", "plain", "--", CLIENT]).run().says();
     assert!(member(&answer, "AccessKeyId").starts_with("ASIA"), "{answer}");
@@ -101,7 +88,7 @@ fn a_session_in_an_own_profile_is_passed_as_it_is(mode: Mode) {
     let text = format!(
         "[session]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\naws_session_token = {token}\n"
     );
-    configure(&scene, "[profile session]\nregion = eu-west-1\n", &text);
+    scene.configure("[profile session]\nregion = eu-west-1\n", &text);
     scene.sts.clear_requests();
     let answer = scene.agent_aws(&["run", "--profile", "session", "--", CLIENT]).run().says();
     for (name, given) in ["AccessKeyId", "SecretAccessKey", "SessionToken"].iter().zip(&lines) {
@@ -120,7 +107,7 @@ fn a_program_of_an_own_profile_is_run_outside_the_sandbox(mode: Mode) {
     scene.machine.file(&alice, &secret_place, 0o600, &session);
     let config =
         format!("[profile tool]\nregion = eu-west-1\ncredential_process = /bin/cat {}\n", secret_place.display());
-    configure(&scene, &config, "");
+    scene.configure(&config, "");
     let answer = scene.agent_aws(&["run", "--profile", "tool", "--", CLIENT]).run().says();
     assert_eq!(member(&answer, "AccessKeyId"), member(&session, "AccessKeyId"));
     let look = format!("cat {}", secret_place.display());
@@ -141,7 +128,7 @@ fn program(scene: &Scene) -> (String, Vec<String>) {
 fn neither_the_default_profile_nor_keys_of_the_environment_are_used_silently(mode: Mode) {
     let scene = Scene::new(mode);
     let (key, secret) = ("AKIAADMINADMINADMIN1", "admin-secret-0123456789");
-    configure(&scene, "[default]\nregion = eu-west-1\n", &keys(&scene, "default"));
+    scene.configure("[default]\nregion = eu-west-1\n", &scene.keys("default"));
     let bare = |words: &[&str]| {
         let call = scene.agent_aws(words).env("AWS_ACCESS_KEY_ID", key);
         call.env("AWS_SECRET_ACCESS_KEY", secret).env("AWS_EC2_METADATA_DISABLED", "false").run()
@@ -175,7 +162,7 @@ fn without_credentials_it_is_125_with_the_cause(mode: Mode) {
         ("", "[dev]\naws_access_key_id = AKIANOBODYNOBODYNOB1\naws_secret_access_key = x\n", "InvalidClientTokenId"),
     ];
     for (config, credentials, words) in cases {
-        configure(&scene, config, credentials);
+        scene.configure(config, credentials);
         let output = scene.agent_aws(&["run", "--profile", "dev", "--", "echo", "it", "ran"]).run().refused(words);
         assert_eq!(output.stdout, "", "{config}{credentials}");
     }

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use agent_aws_harness::{Call, Case, DEVICE, GUARDED, Mode, Scene, case, suite};
+use agent_aws_harness::{Case, DEVICE, GUARDED, Mode, Scene, case, suite};
 
 const CASES: &[Case] = &[
     case!(on_a_terminal_a_code_is_asked_for_and_the_role_assumed),
@@ -20,22 +20,11 @@ fn main() -> ExitCode {
 /// Alice's profile `guarded`, whose role wants her second factor; with this besides.
 fn scene(mode: Mode, more: &str) -> Scene {
     let scene = Scene::new(mode);
-    let alice = scene.machine.user("alice");
     let config = format!(
         "[profile guarded]\nrole_arn = {GUARDED}\nsource_profile = base\nmfa_serial = {DEVICE}\nregion = eu-west-1\n{more}"
     );
-    scene.machine.file(&alice, &scene.aws("config"), 0o600, config);
+    scene.configure(&config, &scene.keys("base"));
     scene
-}
-
-/// `agent-aws` at a terminal, where this is typed.
-fn typed(scene: &Scene, arguments: &[&str], keys: &'static str) -> Call {
-    let spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
-    let call = scene.machine.call("alice", "/usr/bin/python3").args(&["-c", spawn]);
-    let call = call.arg(scene.machine.program()).args(arguments);
-    let aws = [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")];
-    let call = aws.iter().fold(call, |call, (name, file)| call.env(name, scene.aws(file)));
-    call.env("AWS_ENDPOINT_URL_STS", scene.sts.url()).stdin(keys)
 }
 
 fn asked(scene: &Scene) -> Vec<String> {
@@ -46,10 +35,10 @@ const RUN: [&str; 6] = ["run", "--profile", "guarded", "--", "echo", "it-ran"];
 
 fn on_a_terminal_a_code_is_asked_for_and_the_role_assumed(mode: Mode) {
     let scene = scene(mode, "");
-    let said = typed(&scene, &RUN, "123456\n").run().says();
+    let said = scene.at_terminal(&RUN).stdin("123456\n").run().says();
     assert!(said.contains(DEVICE) && said.contains("it-ran"), "{said}");
     assert_eq!(asked(&scene), ["GetCallerIdentity", "GetSessionToken", "AssumeRole"]);
-    let wrong = typed(&scene, &RUN, "999999\n").run();
+    let wrong = scene.at_terminal(&RUN).stdin("999999\n").run();
     assert!(wrong.code() == 125 && wrong.stdout.contains("MultiFactorAuthentication failed"), "{wrong}");
     assert!(!wrong.stdout.contains("it-ran"), "{wrong}");
 }
@@ -57,7 +46,7 @@ fn on_a_terminal_a_code_is_asked_for_and_the_role_assumed(mode: Mode) {
 fn what_is_no_code_starts_nothing(mode: Mode) {
     let scene = scene(mode, "");
     for keys in ["\n", "12345\n", "secret\n"] {
-        let output = typed(&scene, &RUN, keys).run();
+        let output = scene.at_terminal(&RUN).stdin(keys).run();
         assert!(output.code() == 125 && output.stdout.contains("six to eight digits"), "{output}");
     }
     assert!(asked(&scene).is_empty(), "{:?}", asked(&scene));

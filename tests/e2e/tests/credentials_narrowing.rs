@@ -143,20 +143,9 @@ fn a_role_of_an_own_profile_is_narrowed_and_attributed(mode: Mode) {
     denied(sqs(&scene, &["--profile", "dev", "--deny-action", "sqs:*"], PURGE));
 }
 
-fn configure(scene: &Scene, config: &str, credentials: &str) {
-    let alice = scene.machine.user("alice");
-    scene.machine.file(&alice, &scene.aws("config"), 0o600, config);
-    scene.machine.file(&alice, &scene.aws("credentials"), 0o600, credentials);
-}
-
-fn keys(scene: &Scene, section: &str) -> String {
-    let text = std::fs::read_to_string(scene.aws("credentials")).expect("her credentials");
-    text.replace("[base]", &format!("[{section}]"))
-}
-
 fn own_keys_that_are_narrowed_become_a_federated_user(mode: Mode) {
     let scene = Scene::new(mode);
-    configure(&scene, "[profile plain]\nregion = eu-west-1\n", &keys(&scene, "plain"));
+    scene.configure("[profile plain]\nregion = eu-west-1\n", &scene.keys("plain"));
     let client = scene.machine.tool("sts-whoami").display().to_string();
     let url = scene.sts.url();
     let who = scene.agent_aws(&["run", "--profile", "plain", "--access", "read", "--", &client, &url]).run().says();
@@ -174,7 +163,7 @@ fn a_role_of_an_own_profile_can_be_assumed_with_its_own_keys(mode: Mode) {
     let config = format!(
         "[profile self]\nrole_arn = {role}\nsource_profile = self\nregion = eu-west-1\nduration_seconds = 1800\n"
     );
-    configure(&scene, &config, &keys(&scene, "self"));
+    scene.configure(&config, &scene.keys("self"));
     scene.agent_aws(&["run", "--profile", "self", "--deny-action", "iam:*", "--", "true"]).run().ends(0);
     let asked = made(&scene, "AssumeRole");
     assert_eq!(asked.get("DurationSeconds").map(String::as_str), Some("1800"));
@@ -192,7 +181,7 @@ fn a_session_that_is_there_cannot_be_narrowed_and_the_cure_is_named(mode: Mode) 
         member("SecretAccessKey"),
         member("SessionToken")
     );
-    configure(&scene, "[profile session]\nregion = eu-west-1\n", &text);
+    scene.configure("[profile session]\nregion = eu-west-1\n", &text);
     scene.agent_aws(&["run", "--profile", "session", "--", "true"]).run().ends(0);
     for option in [["--access", "read"], ["--deny-action", "s3:*"]] {
         let call = scene.agent_aws(&["run", "--profile", "session"]).args(&option).args(&["--", "echo", "it", "ran"]);

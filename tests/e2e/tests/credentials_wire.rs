@@ -47,16 +47,6 @@ fn start(scene: &Scene) -> (String, Parameters) {
     (session, asked(&scene.sts).pop().expect("an AssumeRole"))
 }
 
-/// What somebody at a terminal sees.
-fn on_terminal(scene: &Scene, arguments: &[&str]) -> String {
-    let spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
-    let call = scene.machine.call("alice", "/usr/bin/python3").args(&["-c", spawn]);
-    let call = call.arg(scene.machine.program()).args(arguments);
-    let aws = [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")];
-    let call = aws.iter().fold(call, |call, (name, file)| call.env(name, scene.aws(file)));
-    call.env("AWS_ENDPOINT_URL_STS", scene.sts.url()).run().says()
-}
-
 fn get<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a str> {
     parameters.get(name).map(String::as_str)
 }
@@ -197,7 +187,7 @@ fn a_source_that_is_a_session_gives_at_most_an_hour_and_says_so(mode: Mode) {
     );
     scene.machine.root_file("/etc/agent-aws/sources/workstation".as_ref(), 0o600, text);
     scene.sts.clear_requests();
-    let seen = on_terminal(&scene, &["run", "--as", "incident", "--", "true"]);
+    let seen = scene.at_terminal(&["run", "--as", "incident", "--", "true"]).run().says();
     let asked = self::asked(&scene.sts).pop().expect("an AssumeRole");
     assert_eq!(get(&asked, "DurationSeconds"), Some("3600"));
     assert!(seen.contains("one hour"), "{seen}");

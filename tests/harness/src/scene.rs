@@ -104,12 +104,28 @@ sandbox = "standard"
     /// `~/.aws` of Alice's: keys of hers, and the AWS profile `dev` that assumes a role with them. An ordinary user's
     /// real one is left alone; theirs lies in the scratch directory.
     fn own_configuration(&self) {
-        let alice = self.machine.user("alice");
-        let (key, secret) = ALICE;
-        let credentials = format!("[base]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
         let config = format!("[profile dev]\nrole_arn = {OWN_ROLE}\nsource_profile = base\nregion = eu-west-1\n");
-        self.machine.file(&alice, &self.aws("credentials"), 0o600, credentials);
+        self.configure(&config, &self.keys("base"));
+    }
+
+    /// Replaces Alice's AWS configuration.
+    pub fn configure(&self, config: &str, credentials: &str) {
+        let alice = self.machine.user("alice");
         self.machine.file(&alice, &self.aws("config"), 0o600, config);
+        self.machine.file(&alice, &self.aws("credentials"), 0o600, credentials);
+    }
+
+    /// The keys of Alice's that the STS of the scene knows, in a section of this name.
+    pub fn keys(&self, section: &str) -> String {
+        let (key, secret) = ALICE;
+        format!("[{section}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+    }
+
+    /// `agent-aws` at a terminal of Alice's, who types what the call has as standard input. Everything it says is in stdout.
+    pub fn at_terminal(&self, arguments: &[&str]) -> Call {
+        let spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+        let program = self.machine.program();
+        self.agent_aws(&[]).instead("/usr/bin/python3").args(&["-c", spawn]).arg(program).args(arguments)
     }
 
     /// A file of Alice's AWS configuration.
