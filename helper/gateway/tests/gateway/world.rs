@@ -121,6 +121,11 @@ impl World {
         Ok(stream)
     }
 
+    /// Whether a client inside is reset there: as soon as it is accepted, which its connect(2) may see already.
+    pub(crate) fn is_refused(&self, to: impl Into<SocketAddr>) -> bool {
+        self.dial(to).and_then(|mut stream| stream.read(&mut [0; 1])).is_err()
+    }
+
     /// A question of a client inside, to any address.
     pub(crate) fn ask(&self, server: &str, name: &str, kind: TYPE) -> (RCODE, Vec<IpAddr>) {
         let to: IpAddr = server.parse().unwrap();
