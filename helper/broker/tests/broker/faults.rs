@@ -20,7 +20,9 @@ fn outcome(kind: &str, faults: &Faults) -> (&'static str, String, u64) {
         "system, a role" | "own, keys" => user("dev"),
         "own, a role" => user("dev") + &role,
         "own, a session" => {
-            let session = own.start(&user("dev"), own.minting("dev")).by_socket();
+            let broker = own.start(&user("dev"), own.minting("dev"));
+            broker.minted();
+            let session = broker.by_socket();
             let member = |name: &str| session[name].as_str().unwrap().to_owned();
             let (id, secret, token) = (member("AccessKeyId"), member("SecretAccessKey"), member("SessionToken"));
             format!(
