@@ -70,6 +70,12 @@ fn parse(path: &Path, text: &str) -> Result<File, Failure> {
     Ok(file)
 }
 
+/// No identity of the caller's own is called so.
+pub(crate) fn unknown(name: &str) -> Failure {
+    let text = format!("there is no identity `{}` of yours", name.escape_debug());
+    Failure::Other(text, Some("agent-aws config list shows them".into()))
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
     match std::fs::read_to_string(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),

@@ -20,34 +20,38 @@ pub(crate) struct Code(Option<String>);
 /// Asks for a code, if the AWS profile that is chosen wants one, no program gives it, and somebody is there.
 pub(crate) fn code(choice: &Choice) -> Result<Code, Failure> {
     let lookup = |name: &OsStr| std::env::var_os(name);
+    // First: no file is read where nobody could be asked.
     let given = lookup(OsStr::new(VARIABLE)).is_some();
-    let Ask::Own(profile) = identity::chosen(choice, std::env::var_os("AWS_PROFILE"))?.ask else {
+    if given || !io::stdin().is_terminal() || !say::on_terminal() {
+        return Ok(Code::default());
+    }
+    let Ask::Own(profile) = identity::chosen(choice, lookup(OsStr::new("AWS_PROFILE")))?.ask else {
         return Ok(Code::default());
     };
     match wanted(&profile, &lookup) {
-        Some(serial) if !given && io::stdin().is_terminal() && say::on_terminal() => read(&profile, &serial).map(Code),
-        _ => Ok(Code::default()),
+        Some(serial) => read(&profile, &serial).map(|code| Code(Some(code))),
+        None => Ok(Code::default()),
     }
 }
 
 /// The device, if no program gives its codes.
 fn wanted(profile: &str, lookup: Lookup<'_>) -> Option<String> {
-    let setting = |key: &str| {
-        let texts = region::files(lookup).into_iter().filter_map(|path| std::fs::read_to_string(path).ok());
-        texts.filter_map(|text| region::setting(&text, profile, key)).find(|value| !value.is_empty())
-    };
+    let read = |path| std::fs::read_to_string(path).ok();
+    let texts: Vec<String> = region::files(lookup).into_iter().filter_map(read).collect();
+    let setting =
+        |key: &str| texts.iter().filter_map(|text| region::setting(text, profile, key)).find(|value| !value.is_empty());
     setting("mfa_serial").filter(|_| setting("mfa_process").is_none())
 }
 
 /// Reads one line and nothing after it: what is typed ahead is for the agent.
-fn read(profile: &str, serial: &str) -> Result<Option<String>, Failure> {
+fn read(profile: &str, serial: &str) -> Result<String, Failure> {
     say::line(&format!("AWS profile {profile} wants a code of {serial}:"));
     let mut line = [0; 64];
     let length = rustix::io::read(io::stdin(), &mut line).map_err(|e| Failure::Os("cannot read the code", e.into()))?;
     let text = String::from_utf8_lossy(line.get(..length).unwrap_or_default()).trim().to_owned();
     let good = (6..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     match good {
-        true => Ok(Some(text)),
+        true => Ok(text),
         false => Err(Failure::Other("that is no code: six to eight digits".into(), Some("start again".into()))),
     }
 }

@@ -13,7 +13,7 @@ pub(crate) fn path(name: &str) -> Option<PathBuf> {
     home.is_absolute().then(|| home.join(".local/share/agent-aws").join(name))
 }
 
-/// Makes a directory there, with those above it; for nobody else.
+/// Makes a directory, with those above it; for nobody else.
 pub(crate) fn create(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }

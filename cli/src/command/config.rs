@@ -105,10 +105,7 @@ fn show() -> Result<(), Failure> {
 
 fn show_one(name: &str) -> Result<(), Failure> {
     let found = Config::load()?.identities.remove(name);
-    let saved = found.ok_or_else(|| {
-        let text = format!("there is no identity `{}` of yours", name.escape_debug());
-        Failure::Other(text, Some("agent-aws config list shows them".into()))
-    })?;
+    let saved = found.ok_or_else(|| config::unknown(name))?;
     let text = toml::to_string(&saved).map_err(|e| Failure::Other(e.to_string(), None))?;
     say::out(&say::escaped_block(&format!("[identity.{name}]\n{text}")))
 }

@@ -50,14 +50,17 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// Reads files as one policy: it, or all that is wrong with it.
+fn parse(paths: &[PathBuf]) -> Result<Result<Policy, Vec<Diagnostic>>, Failure> {
+    let named = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
+    let read_files = paths.iter().map(named).collect::<Result<Vec<_>, Failure>>()?;
+    let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
+    Ok(Policy::parse(&files))
+}
+
 /// Checks files as the helper would, without any privilege and without installing them.
 fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
-    let mut read_files = Vec::new();
-    for path in paths {
-        read_files.push((path.display().to_string(), read(path)?));
-    }
-    let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
-    let wrong = match Policy::parse(&files) {
+    let wrong = match parse(paths)? {
         Ok(policy) => too_long(&policy),
         Err(wrong) => wrong,
     };
@@ -121,19 +124,13 @@ fn files() -> Result<Vec<PathBuf>, Failure> {
 
 /// What is installed, where the caller can read it and it has no error.
 pub(super) fn installed() -> Option<Policy> {
-    let named = |path: PathBuf| Some((path.display().to_string(), read(&path).ok()?));
-    let read_files: Vec<_> = files().ok()?.into_iter().map(named).collect::<Option<_>>()?;
-    let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
-    Policy::parse(&files).ok()
+    parsed(&[]).ok()
 }
 
 /// These files as a policy, or what is installed.
 fn parsed(paths: &[PathBuf]) -> Result<Policy, Failure> {
     let paths = if paths.is_empty() { files()? } else { paths.to_vec() };
-    let named = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
-    let read_files = paths.iter().map(named).collect::<Result<Vec<_>, Failure>>()?;
-    let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
-    Policy::parse(&files).map_err(|wrong| {
+    parse(&paths)?.map_err(|wrong| {
         let first = wrong.first().map(ToString::to_string).unwrap_or_default();
         Failure::Other(say::escaped(&first), Some("agent-aws policy check says all of it".into()))
     })

@@ -2,13 +2,14 @@
 //! one, never half of one.
 
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item, Table, Value};
+use toml_edit::{DocumentMut, Item, Table};
 
-use super::{Saved, parse, read};
+use super::{Saved, parse, read, unknown};
 use crate::failure::Failure;
+use crate::own;
 
 /// `text` with `default = name` in it; everything else, comments too, stays as it is.
 fn with_default(path: &Path, text: &str, name: &str) -> Result<String, Failure> {
@@ -43,7 +44,7 @@ pub(crate) fn add(path: &Path, name: &str, saved: &Saved) -> Result<(), Failure>
         let advice = "agent-aws config remove deletes it, agent-aws config edit changes it";
         return Err(Failure::Other(text, Some(advice.into())));
     }
-    all.insert(name, Item::Table(table(saved)));
+    all.insert(name, Item::Table(table(saved)?));
     replace(path, &document.to_string())
 }
 
@@ -52,8 +53,7 @@ pub(crate) fn remove(path: &Path, name: &str) -> Result<bool, Failure> {
     let mut document = document(path)?;
     let known = document.get_mut("identity").and_then(Item::as_table_like_mut);
     if known.and_then(|all| all.remove(name)).is_none() {
-        let text = format!("there is no identity `{}` of yours", name.escape_debug());
-        return Err(Failure::Other(text, Some("agent-aws config list shows them".into())));
+        return Err(unknown(name));
     }
     let was_default = document.get("default").and_then(Item::as_str) == Some(name);
     if was_default {
@@ -96,33 +96,16 @@ fn no_tables(path: &Path) -> Failure {
     Failure::Other(text, Some("agent-aws config edit".into()))
 }
 
-/// As it is written, in the order of [`Saved`].
-fn table(saved: &Saved) -> Table {
-    let mut table = Table::new();
-    let Saved { identity, profile, access, deny_actions, region, sandbox, network, allow_names } = saved;
-    let mut put = |key: &str, value: Value| drop(table.insert(key, Item::Value(value)));
-    for (key, text) in [
-        ("as", identity),
-        ("profile", profile),
-        ("access", access),
-        ("region", region),
-        ("sandbox", sandbox),
-        ("network", network),
-    ] {
-        text.iter().for_each(|text| put(key, text.as_str().into()));
-    }
-    for (key, list) in [("deny-actions", deny_actions), ("allow-names", allow_names)] {
-        if !list.is_empty() {
-            put(key, list.iter().map(String::as_str).collect());
-        }
-    }
-    table
+/// As it is written.
+fn table(saved: &Saved) -> Result<Table, Failure> {
+    let wrong = |e: &dyn std::fmt::Display| Failure::Other(e.to_string(), None);
+    let text = toml::to_string(saved).map_err(|e| wrong(&e))?;
+    text.parse::<DocumentMut>().map(|document| document.as_table().clone()).map_err(|e| wrong(&e))
 }
 
 fn make_directory(path: &Path) -> Result<(), Failure> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|e| Failure::Path(path.into(), e))
+    own::create(directory).map_err(|e| Failure::Path(path.into(), e))
 }
 
 /// Writes the whole file anew.

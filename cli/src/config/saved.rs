@@ -41,10 +41,17 @@ pub(crate) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(good) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
+fn one_of<T>(key: &str, given: &Option<String>, words: &[(&str, T)]) -> Result<(), String> {
+    let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    match given.as_deref().is_none_or(|word| words.contains(&word)) {
+        true => Ok(()),
+        false => Err(format!("`{key}` is one of {}", words.join(", "))),
+    }
+}
+
 impl Saved {
     /// What is wrong with it, if something is.
     pub(crate) fn check(&self, name: &str) -> Result<(), String> {
-        let words = |all: &[&str]| all.join(", ");
         if !is_name(name) {
             return Err("a name has letters, digits, `.`, `_` and `-`, and begins with a letter or a digit".into());
         }
@@ -52,14 +59,8 @@ impl Saved {
         if given != 1 || self.identity.is_some() == self.profile.is_some() {
             return Err("it needs one of `as` (an identity of the policy) and `profile` (an AWS profile)".into());
         }
-        let access: Vec<&str> = Access::WORDS.iter().map(|(word, _)| *word).collect();
-        if self.access.as_deref().is_some_and(|word| !access.contains(&word)) {
-            return Err(format!("`access` is one of {}", words(&access)));
-        }
-        let networks: Vec<&str> = Network::WORDS.iter().map(|(word, _)| *word).collect();
-        if self.network.as_deref().is_some_and(|word| !networks.contains(&word)) {
-            return Err(format!("`network` is one of {}", words(&networks)));
-        }
+        one_of("access", &self.access, Access::WORDS)?;
+        one_of("network", &self.network, Network::WORDS)?;
         if let Some(bad) = self.deny_actions.iter().find(|action| !is_action(action)) {
             return Err(format!("{bad:?} in `deny-actions` is no action, such as s3:DeleteObject or sqs:Purge*"));
         }

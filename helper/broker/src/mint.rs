@@ -77,20 +77,20 @@ impl Minter {
 
     /// One session, by at most three calls of STS.
     pub(crate) async fn mint(&self, source: &Source) -> Result<Minted, Cause> {
-        let Resolved { credentials, role, factor } = source.resolve().await?;
+        let Resolved { credentials, place, role, factor } = source.resolve().await?;
         let started = Now::read();
-        let place = source.place().await;
-        let sts = Sts::new(&self.minting, place.clone(), credentials.clone(), &self.http);
-        if let Some(factor) = factor {
-            return self.with_factor(&sts, place, role, &factor, started).await;
-        }
         let of_policy = self.minting.role.as_ref().map(|arn| Role {
             arn: arn.clone(),
             external_id: self.minting.external_id.clone(),
             session_name: None,
             duration: None,
         });
-        match (of_policy.or(role), credentials.session_token()) {
+        let role = of_policy.or(role);
+        let sts = Sts::new(&self.minting, place.clone(), credentials.clone(), &self.http);
+        if let Some(factor) = factor {
+            return self.with_factor(&sts, place, role, &factor, started).await;
+        }
+        match (role, credentials.session_token()) {
             (Some(role), token) => self.assume(&sts, &role, token.is_some(), started).await,
             (None, Some(_)) => self.pass_on(&sts, credentials, source, started).await,
             (None, None) => self.exchange(&sts, started).await,
@@ -110,24 +110,22 @@ impl Minter {
         if role.is_none() {
             self.refuse_narrowing()?;
         }
-        let (credentials, expires) = match self.factors.session() {
-            Some(session) => session,
+        let issued = match self.factors.session() {
+            Some(issued) => issued,
             None => {
                 let caller = sts.caller_identity().await?;
                 refuse_root(&caller.arn)?;
                 let code = self.factors.code(factor).await?;
                 let issued = sts.session_token(WITH_FACTOR, caller, Some((&factor.serial, &code))).await?;
-                self.factors.keep(&issued.credentials, issued.expires);
-                (issued.credentials, issued.expires)
+                self.factors.keep(issued.clone());
+                issued
             }
         };
-        let sts = Sts::new(&self.minting, place, credentials.clone(), &self.http);
         if let Some(role) = role {
+            let sts = Sts::new(&self.minting, place, issued.credentials, &self.http);
             return self.assume(&sts, &role, false, started).await;
         }
-        let caller = sts.caller_identity().await?;
         let note = "the session that the second factor gave is passed on: nothing in it says who is behind it";
-        let issued = Issued { credentials, expires, account: caller.account, arn: caller.arn };
         self.minted(issued, None, vec![note.into()], started)
     }
 

@@ -36,6 +36,8 @@ pub(crate) enum Source {
 pub(crate) struct Resolved {
     /// To sign with.
     pub(crate) credentials: Credentials,
+    /// Where STS is, for an own source; for a system source only the supervisor says it.
+    pub(crate) place: Place,
     /// What they are there to assume, where the source says so.
     pub(crate) role: Option<Role>,
     /// What must be shown besides.
@@ -66,16 +68,11 @@ impl Source {
     /// The credentials of this moment.
     pub(crate) async fn resolve(&self) -> Result<Resolved, Cause> {
         match self {
-            Self::Read(credentials) => Ok(Resolved { credentials: credentials.clone(), role: None, factor: None }),
+            Self::Read(credentials) => {
+                let (credentials, place) = (credentials.clone(), Place::default());
+                Ok(Resolved { credentials, place, role: None, factor: None })
+            }
             Self::Own(own) => own.resolve().await,
-        }
-    }
-
-    /// Where an own source reaches STS; for a system source only the supervisor says it.
-    pub(crate) async fn place(&self) -> Place {
-        match self {
-            Self::Read(_) => Place::default(),
-            Self::Own(own) => own.place().await,
         }
     }
 

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::process::Stdio;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::sts::Issued;
 use crate::cause::Cause;
 use crate::clock::Now;
 use crate::source::Factor;
@@ -26,7 +26,7 @@ const MOST: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Factors {
     code: RefCell<Option<String>>,
-    session: RefCell<Option<(Credentials, u64)>>,
+    session: RefCell<Option<Issued>>,
 }
 
 impl Factors {
@@ -37,13 +37,13 @@ impl Factors {
     }
 
     /// The session that was begun with a code, while it lasts.
-    pub(super) fn session(&self) -> Option<(Credentials, u64)> {
+    pub(super) fn session(&self) -> Option<Issued> {
         let now = Now::read().wall.as_secs();
-        self.session.borrow().clone().filter(|(_, expires)| *expires > now + MARGIN)
+        self.session.borrow().clone().filter(|issued| issued.expires > now + MARGIN)
     }
 
-    pub(super) fn keep(&self, credentials: &Credentials, expires: u64) {
-        *self.session.borrow_mut() = Some((credentials.clone(), expires));
+    pub(super) fn keep(&self, session: Issued) {
+        *self.session.borrow_mut() = Some(session);
     }
 
     /// A code that was not used yet: the caller's, else of the program that gives them.

@@ -28,7 +28,7 @@ pub(super) struct Sts {
 }
 
 /// What STS issued.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Issued {
     pub(super) credentials: Credentials,
     pub(super) expires: u64,
@@ -41,6 +41,12 @@ pub(super) struct Issued {
 pub(super) struct Caller {
     pub(super) account: String,
     pub(super) arn: String,
+}
+
+impl Caller {
+    fn of(arn: String) -> Self {
+        Self { account: arn.split(':').nth(4).unwrap_or_default().to_owned(), arn }
+    }
 }
 
 impl Sts {
@@ -91,8 +97,7 @@ impl Sts {
             .map_err(|e| Cause::sts(&operation, &self.endpoint, &e))?;
         let arn = answer.assumed_role_user().map(|u| u.arn().to_owned());
         let arn = arn.ok_or_else(|| incomplete(&operation))?;
-        let account = arn.split(':').nth(4).unwrap_or_default().to_owned();
-        issued(&operation, answer.credentials(), Caller { account, arn })
+        issued(&operation, answer.credentials(), Caller::of(arn))
     }
 
     /// With the serial number and a code of a second factor, where there is one.
@@ -134,8 +139,7 @@ impl Sts {
             .await
             .map_err(|e| Cause::sts(operation, &self.endpoint, &e))?;
         let arn = answer.federated_user().map(|user| user.arn().to_owned()).ok_or_else(|| incomplete(operation))?;
-        let account = arn.split(':').nth(4).unwrap_or_default().to_owned();
-        issued(operation, answer.credentials(), Caller { account, arn })
+        issued(operation, answer.credentials(), Caller::of(arn))
     }
 
     pub(super) async fn caller_identity(&self) -> Result<Caller, Cause> {

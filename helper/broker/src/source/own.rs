@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet};
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
@@ -47,44 +47,39 @@ impl OwnProfile {
         &self.name
     }
 
-    /// What the caller's environment says, else the AWS profile: as any SDK of theirs would have it.
-    pub(crate) async fn place(&self) -> Place {
-        let (env, profiles) = (Env::real(), self.profiles().await);
-        let of_profile = |key: &str| profiles.as_ref()?.get(key).map(str::to_owned);
-        let of_env = |names: &[&str]| names.iter().find_map(|name| env.get(name).ok().filter(|v| !v.is_empty()));
-        Place {
-            region: self.region.clone().or_else(|| of_env(&REGIONS)).or_else(|| of_profile("region")),
-            endpoint: of_env(&ENDPOINTS).or_else(|| of_profile("endpoint_url")),
-        }
-    }
-
-    async fn profiles(&self) -> Option<ProfileSet> {
-        let name = self.name.clone().into();
-        aws_config::profile::load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), Some(name)).await.ok()
-    }
-
     /// This profile and no other place: the SDK's usual chain would go on to the environment and to instance
     /// metadata, which are other identities. A role of the profile's is not assumed here, but named: whoever assumes it can
     /// narrow it.
     pub(crate) async fn resolve(&self) -> Result<Resolved, Cause> {
-        let profiles = self.profiles().await;
-        let text = |key: &str| profiles.as_ref()?.get_profile(&self.name)?.get(key).map(str::to_owned);
+        let (env, name) = (Env::real(), self.name.clone().into());
+        let profiles = aws_config::profile::load(&Fs::real(), &env, &EnvConfigFiles::default(), Some(name)).await.ok();
+        let text = |key: &str| profiles.as_ref()?.get(key).map(str::to_owned);
+        let place = self.place(&env, text);
         let factor = text("mfa_serial").map(|serial| Factor { serial, process: text("mfa_process") });
-        let (role, base) = match profiles.as_ref().and_then(|profiles| chain(profiles, &self.name)) {
+        let (role, base) = match chain(&self.name, text) {
             Some((role, base)) => (Some(role), base),
             None => (None, Base::Profile(self.name.clone())),
         };
         let credentials = match base {
             Base::Keys(credentials) => credentials,
-            Base::Profile(name) => self.credentials_of(&name).await?,
+            Base::Profile(name) => self.credentials_of(&name, place.region.clone()).await?,
         };
         // A session was signed in to already.
         let factor = factor.filter(|_| credentials.session_token().is_none());
-        Ok(Resolved { credentials, role, factor })
+        Ok(Resolved { credentials, place, role, factor })
     }
 
-    async fn credentials_of(&self, profile: &str) -> Result<Credentials, Cause> {
-        let region = self.place().await.region.unwrap_or_else(|| super::DEFAULT_REGION.into());
+    /// What the caller's environment says, else the AWS profile: as any SDK of theirs would have it.
+    fn place(&self, env: &Env, text: impl Fn(&str) -> Option<String>) -> Place {
+        let of_env = |names: &[&str]| names.iter().find_map(|name| env.get(name).ok().filter(|v| !v.is_empty()));
+        Place {
+            region: self.region.clone().or_else(|| of_env(&REGIONS)).or_else(|| text("region")),
+            endpoint: of_env(&ENDPOINTS).or_else(|| text("endpoint_url")),
+        }
+    }
+
+    async fn credentials_of(&self, profile: &str, region: Option<String>) -> Result<Credentials, Cause> {
+        let region = region.unwrap_or_else(|| super::DEFAULT_REGION.into());
         let config = ProviderConfig::empty()
             .with_region(Some(Region::new(region)))
             .with_behavior_version(Some(aws_config::BehaviorVersion::latest()))
@@ -111,11 +106,9 @@ enum Base {
     Profile(String),
 }
 
-/// The role of a profile that has one and says whose credentials assume it. What else there is to roles (a web identity,
+/// The role of the profile, if it has one and says whose credentials assume it. What else there is to roles (a web identity,
 /// instance metadata) is the SDK's.
-fn chain(profiles: &ProfileSet, name: &str) -> Option<(Role, Base)> {
-    let profile = profiles.get_profile(name)?;
-    let text = |key: &str| profile.get(key).map(str::to_owned);
+fn chain(name: &str, text: impl Fn(&str) -> Option<String>) -> Option<(Role, Base)> {
     let (arn, source) = (text("role_arn")?, text("source_profile")?);
     if text("web_identity_token_file").is_some() {
         return None;
