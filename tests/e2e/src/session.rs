@@ -30,7 +30,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `agent-aws run` and waits until its command runs.
+    /// Starts `agent-aws run` and waits until its command runs and the broker, whom `--no-wait` does not wait for, has
+    /// given up what it gives up.
     #[track_caller]
     pub fn start(call: &Call) -> Self {
         let mut command = call.command();
@@ -38,7 +39,7 @@ impl Running {
         let mut cli = command.spawn().expect("starting agent-aws");
         let pid = cli.id().cast_signed();
         let all = until(START, || match cli.try_wait() {
-            Ok(None) => find(pid).map(Ok),
+            Ok(None) => find(pid).filter(|[_, broker, ..]| State::of(*broker).field("Seccomp") == "2").map(Ok),
             ended => Some(Err(ended)),
         });
         match all {

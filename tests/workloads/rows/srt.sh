@@ -8,4 +8,4 @@ mkdir -p ~/.srt; printf '{"network":{"allowedDomains":[],"deniedDomains":[]},"fi
 #: run
 srt="$DEPS/inner/node_modules/.bin/srt"
 "$srt" --settings settings.json sh -c 'echo in srt; echo x >written && ls written; touch "$HOME/no" 2>/dev/null || echo no write at home'
-"$srt" --settings settings.json sh -c 'curl -s --max-time 5 http://example.com >/dev/null || echo no network; exit 3' || echo "status $?"
+"$srt" --settings settings.json sh -c 'curl -sf --max-time 5 http://example.com >/dev/null || echo no network; exit 3' || echo "status $?"
