@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use agent_aws_policy::{Diagnostic, Identity, MAX_FILE_BYTES, Policy, SourceFile};
+use agent_aws_policy::{Identity, Policy};
+use agent_aws_policy_text::{Diagnostic, MAX_FILE_BYTES, SourceFile};
 use agent_aws_protocol::{Ask, Exit, HelperToCli, PolicyQuestion, Request};
 use agent_aws_session_policy::{Access, Narrowing, compile};
 use nix::unistd::Uid;
@@ -55,7 +56,7 @@ fn parse(paths: &[PathBuf]) -> Result<Result<Policy, Vec<Diagnostic>>, Failure> 
     let named = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
     let read_files = paths.iter().map(named).collect::<Result<Vec<_>, Failure>>()?;
     let files: Vec<_> = read_files.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
-    Ok(Policy::parse(&files))
+    Ok(agent_aws_policy_text::parse(&files))
 }
 
 /// Checks files as the helper would, without any privilege and without installing them.
@@ -168,7 +169,7 @@ mod tests {
                 "[source.s]\nprofile-file = \"/s\"\nregion = \"eu-west-1\"\n[identity.i]\nsource = \"s\"\n\
                  role = \"arn:aws:iam::111122223333:role/r\"\ndeny-actions = {actions:?}\n"
             );
-            too_long(&Policy::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }]).unwrap())
+            too_long(&agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }]).unwrap())
         };
         assert_eq!(of(10), []);
         let wrong = of(120);

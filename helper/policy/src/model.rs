@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Position, Reach};
+use crate::Reach;
 
 /// Gives an enum of fixed words its list, its `as_str` and its `Display`.
 macro_rules! words {
@@ -35,8 +35,23 @@ macro_rules! words {
     };
 }
 
+/// Where a definition or rule stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// The file, as it was called when it was read.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 /// Where the credentials that assume a role come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceKind {
     /// A file in the format of AWS's shared credentials file, readable by root only.
     ProfileFile {
@@ -48,7 +63,7 @@ pub enum SourceKind {
 }
 
 /// `[source.NAME]`: credentials of the machine, which the caller never sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Its name.
     pub name: String,
@@ -63,7 +78,7 @@ pub struct Source {
 }
 
 /// How much of the role's permissions a session gets: from wide to narrow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Access {
     /// All that the role has.
     Full,
@@ -75,7 +90,7 @@ pub enum Access {
 words!(Access { Full => "full", Read => "read", ReadMetadata => "read-metadata" });
 
 /// How much CloudTrail will say about who was behind a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Attribution {
     /// SourceIdentity, session tags and session name. The role's trust policy must allow the first two.
     Full,
@@ -120,7 +135,7 @@ pub enum Network {
 words!(Network { None => "none", Filtered => "filtered", Shared => "shared" });
 
 /// Something that a sandbox may lack where the kernel cannot give it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Waiver {
     /// Landlock's scopes (signals and abstract sockets; kernel 6.12).
     LandlockScopes,
@@ -130,17 +145,17 @@ pub enum Waiver {
 words!(Waiver { LandlockScopes => "landlock-scopes", Landlock => "landlock" });
 
 /// `[identity.NAME]`: an AWS role that an agent may act as.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Its name.
     pub name: String,
     /// The role's ARN: `arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME`.
     pub role: String,
-    /// Name of the source whose credentials assume it. [`crate::Policy::parse`] has made sure that there is one.
+    /// Name of the source whose credentials assume it. Whoever read the policy has made sure that there is one.
     pub source: String,
     /// The agent's region. It or the source's is there.
     pub region: Option<String>,
-    /// How long each STS session lasts; see [`crate::DURATION_RANGE`].
+    /// How long each STS session lasts; 15 minutes to 12 hours.
     pub duration: Duration,
     /// How much of the role.
     pub access: Access,
@@ -159,7 +174,7 @@ pub struct Identity {
 }
 
 /// A path of `rw-paths`. No `.`, `..`, empty component or trailing slash.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum BoundPath {
     /// An absolute path.
     Absolute(PathBuf),
@@ -189,7 +204,7 @@ impl fmt::Display for BoundPath {
 }
 
 /// `[sandbox.NAME]`: a set of limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
     /// Its name.
     pub name: String,

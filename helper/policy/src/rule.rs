@@ -29,7 +29,7 @@ pub struct Subject {
 }
 
 /// An entry of `users`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum UserRef {
     /// `"*"`: everybody.
     Everybody,
@@ -50,7 +50,7 @@ impl UserRef {
 }
 
 /// An entry of `groups`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GroupRef {
     /// A group name.
     Name(String),
@@ -96,7 +96,7 @@ struct Membership {
 }
 
 /// An entry of `identities`. A `*` stands alone; there are no other patterns.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum IdentityPattern {
     /// `"*"`: every identity of the policy, but no own one.
     AnyOfPolicy,
@@ -128,7 +128,7 @@ impl IdentityPattern {
 }
 
 /// Which of the two a rule is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RuleKind {
     /// `[[allow]]`
     Allow,
@@ -146,7 +146,7 @@ impl fmt::Display for RuleKind {
 }
 
 /// An `[[allow]]` or `[[deny]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Which of the two.
     pub kind: RuleKind,

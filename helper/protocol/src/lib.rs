@@ -17,6 +17,7 @@ mod cli;
 mod frame;
 pub mod gateway;
 mod init;
+mod reader;
 pub mod state;
 
 use alloc::vec::Vec;
@@ -29,6 +30,7 @@ pub use cli::{
 };
 pub use frame::{Frame, FrameError, Header, decode, encode};
 pub use init::{HelperToInit, InitToHelper};
+pub use reader::{HelperToReader, ReaderToHelper};
 
 /// Version of every message here. A peer that speaks another one is refused with advice to reinstall.
 pub const VERSION: u16 = 1;

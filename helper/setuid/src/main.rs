@@ -38,6 +38,7 @@ use agent_aws_protocol::{
 };
 
 use crate::audit::Audit;
+use crate::child::Child;
 use crate::decide::Granting;
 use crate::entry::Entered;
 use crate::policy_files::PolicyFiles;
@@ -76,8 +77,9 @@ fn main() -> ExitCode {
 /// Reads the one request and does what it asks.
 fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
     let command = command()?;
-    // It answers while the CLI puts its request together.
+    // These two get ready while the CLI puts its request together.
     let person = subject::resolve(&entered);
+    let reader = policy_files::reader(&entered);
     let said = cli.receive::<CliToHelper>(Some(REQUEST)).map_err(|e| broken("agent-aws", e))?;
     let CliToHelper::Request(request) = said.message else {
         return Err(refuse(FailureCode::BadRequest, "the first message is no request"));
@@ -93,12 +95,12 @@ fn answer(entered: Entered, cli: &Channel) -> Result<(), Refusal> {
         return Err(advise(FailureCode::BadRequest, text, "use an ordinary user, or say --allow-root"));
     }
     match request {
-        Request::Run(request) => run(entered, cli, &request, command, person),
-        Request::Identities { .. } => queries::identities(&entered, cli, person),
+        Request::Run(request) => run(entered, cli, &request, command, (person, reader)),
+        Request::Identities { .. } => queries::identities(&entered, cli, person, reader),
         Request::Sessions => queries::sessions(&entered, cli, person),
         Request::Stop(id) => queries::stop(&entered, cli, &id, person),
-        Request::Policy(question) => queries::policy(&entered, cli, &question, person),
-        Request::Doctor => queries::doctor(&entered, cli, person),
+        Request::Policy(question) => queries::policy(&entered, cli, &question, person, reader),
+        Request::Doctor => queries::doctor(&entered, cli, person, reader),
     }
 }
 
@@ -108,10 +110,10 @@ fn run(
     cli: &Channel,
     request: &RunRequest,
     command: Vec<Vec<u8>>,
-    asked: Asked,
+    (asked, reader): (Asked, Result<Child, Refusal>),
 ) -> Result<(), Refusal> {
     // Decide.
-    let (mut audit, policy) = (Audit::open(&entered.mode)?, PolicyFiles::find(&entered.mode)?);
+    let (mut audit, policy) = (Audit::open(&entered.mode)?, PolicyFiles::find(&entered.mode, reader)?);
     let (read, person) = (policy.read(), asked.answer()?);
     let session = session_id()?;
     audit.about(&[("session", &session), ("uid", &entered.caller.uid), ("login", &person.caller.login)]);

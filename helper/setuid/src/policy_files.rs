@@ -1,64 +1,130 @@
-//! The policy on disk: opened by descriptor, each component root's own, read whole, parsed by a pure crate.
+//! The policy on disk: opened by descriptor, each component root's own, and read by a process without privilege.
 
 use std::ffi::OsString;
-use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use agent_aws_policy::{DEFAULT_POLICY, MAX_FILE_BYTES, MAX_FILES, Policy, SourceFile};
-use agent_aws_protocol::{FailureCode, Refusal};
+use agent_aws_policy::Policy;
+use agent_aws_protocol::{FailureCode, HelperToReader, ReaderToHelper, Refusal};
+use agent_aws_sandbox::Ids;
 use rustix::fs::{Dir, Mode, OFlags, openat};
 
-use crate::entry::Mode as Power;
+use crate::child::Child;
+use crate::entry::{Entered, Mode as Power};
 use crate::installation::{open_directory_of_root, open_file_of_root};
 use crate::refusal::advise;
+use crate::service::{Manner, Service};
+use crate::subject::NOBODY;
 
 /// Where policy lives.
 const DIRECTORY: &str = "/etc/agent-aws";
+/// More files than a policy has, which is for the reader to say; a bound for what is opened here.
+const MAX_FILES: usize = 256;
+/// The largest policy, as data, in bytes.
+const MAX_POLICY: usize = 64 << 20;
+/// How long the reader may take.
+const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Where policy is read from, now and at every renewal.
-pub(crate) enum PolicyFiles {
+/// Where policy is read from, now and at every renewal, and by whom.
+pub(crate) struct PolicyFiles {
+    place: Place,
+    reader: Child,
+}
+
+enum Place {
     /// Root's own directory.
     Directory(OwnedFd),
     /// The policy that is shipped: what holds where nothing can be enforced.
     Shipped,
 }
 
+/// Starts who reads policy: it gets ready while other things are asked.
+pub(crate) fn reader(entered: &Entered) -> Result<Child, Refusal> {
+    let nobody = Ids { uid: NOBODY, gid: NOBODY, groups: Some(vec![]) };
+    let name = "agent-aws-reader";
+    let service = Service {
+        name,
+        program: entered.installation.program(name)?,
+        ids: entered.mode.is_privileged().then_some(nobody),
+        arguments: vec![],
+        environment: vec![],
+        channel: None,
+        manner: Manner::NoFiles,
+    };
+    service.start(None)
+}
+
 impl PolicyFiles {
     /// Finds the policy. In unprivileged mode one that cannot be read is replaced by the shipped one: it could not
     /// bind the caller anyway.
-    pub(crate) fn find(power: &Power) -> Result<Self, Refusal> {
-        match open_directory_of_root(Path::new(DIRECTORY)) {
-            Ok(directory) if power.is_privileged() => Ok(Self::Directory(directory)),
+    pub(crate) fn find(power: &Power, reader: Result<Child, Refusal>) -> Result<Self, Refusal> {
+        let place = match open_directory_of_root(Path::new(DIRECTORY)) {
+            Ok(directory) if power.is_privileged() => Place::Directory(directory),
             Ok(directory) => {
                 let readable = open_file_of_root(&directory, Path::new("policy.toml"), false).is_ok();
-                Ok(if readable { Self::Directory(directory) } else { Self::Shipped })
+                if readable { Place::Directory(directory) } else { Place::Shipped }
             }
-            Err(_) if !power.is_privileged() => Ok(Self::Shipped),
-            Err(what) => Err(broken(&format!("policy: {what}"))),
+            Err(_) if !power.is_privileged() => Place::Shipped,
+            Err(what) => return Err(broken(&format!("policy: {what}"))),
+        };
+        Ok(Self { place, reader: reader? })
+    }
+
+    /// Has it read as it is now.
+    pub(crate) fn read(&self) -> Result<Policy, Refusal> {
+        match &self.place {
+            Place::Directory(directory) => self.hand_over(directory)?,
+            Place::Shipped => {
+                let name = format!("{DIRECTORY}/policy.toml (as shipped)");
+                self.tell(&HelperToReader::Shipped { name }, None)?;
+            }
+        }
+        self.tell(&HelperToReader::Read, None)?;
+        let mut bytes = Vec::new();
+        loop {
+            match self.reader.channel.receive(Some(DEADLINE)).map_err(|e| no_reader(&e))?.message {
+                ReaderToHelper::Piece(piece) if bytes.len() < MAX_POLICY => bytes.extend(piece),
+                ReaderToHelper::Done => return postcard::from_bytes(&bytes).map_err(|e| no_reader(&e)),
+                ReaderToHelper::Faulty { what } => return Err(broken(&what)),
+                ReaderToHelper::Piece(_) => return Err(no_reader(&"its answer is too long")),
+            }
         }
     }
 
-    /// Reads and parses it as it is now.
-    pub(crate) fn read(&self) -> Result<Policy, Refusal> {
-        let Self::Directory(directory) = self else {
-            return parse(&[(format!("{DIRECTORY}/policy.toml (as shipped)"), DEFAULT_POLICY.as_bytes().to_vec())]);
-        };
-        let mut files = vec![read_file(directory, Path::new("policy.toml"), DIRECTORY)?];
+    /// Every file, in the order of their names.
+    fn hand_over(&self, directory: &OwnedFd) -> Result<(), Refusal> {
+        self.hand(directory, Path::new("policy.toml"), DIRECTORY)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(directory, "policy.d", flags, Mode::empty()) {
             Ok(more) => {
                 root_owned(&more)?;
-                for name in names(&more)? {
-                    files.push(read_file(&more, Path::new(&name), &format!("{DIRECTORY}/policy.d"))?);
-                }
+                names(&more)?
+                    .iter()
+                    .try_for_each(|name| self.hand(&more, Path::new(name), &format!("{DIRECTORY}/policy.d")))
             }
-            Err(rustix::io::Errno::NOENT) => {}
-            Err(e) => return Err(broken(&format!("{DIRECTORY}/policy.d: {e}"))),
+            Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(e) => Err(broken(&format!("{DIRECTORY}/policy.d: {e}"))),
         }
-        parse(&files)
     }
+
+    fn hand(&self, directory: &OwnedFd, name: &Path, under: &str) -> Result<(), Refusal> {
+        let name_shown = PathBuf::from(under).join(name).display().to_string();
+        let file =
+            open_file_of_root(directory, name, false).map_err(|what| broken(&format!("{name_shown}: {what}")))?;
+        self.tell(&HelperToReader::File { name: name_shown }, Some(&file))
+    }
+
+    fn tell(&self, message: &HelperToReader, with: Option<&OwnedFd>) -> Result<(), Refusal> {
+        let with: Vec<_> = with.iter().map(|file| file.as_fd()).collect();
+        self.reader.channel.send_with(message, &with).map_err(|e| no_reader(&e))
+    }
+}
+
+fn no_reader(why: &dyn std::fmt::Display) -> Refusal {
+    let text = format!("policy: agent-aws-reader: {why}");
+    advise(FailureCode::Policy, text, "start again; if that does not help, reinstall agent-aws")
 }
 
 fn broken(what: &str) -> Refusal {
@@ -87,26 +153,4 @@ fn names(directory: &OwnedFd) -> Result<Vec<OsString>, Refusal> {
     }
     found.sort();
     Ok(found)
-}
-
-fn read_file(directory: &OwnedFd, name: &Path, under: &str) -> Result<(String, Vec<u8>), Refusal> {
-    let shown = PathBuf::from(under).join(name).display().to_string();
-    let file = open_file_of_root(directory, name, false).map_err(|what| broken(&format!("{shown}: {what}")))?;
-    let mut bytes = Vec::new();
-    let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let read = std::fs::File::from(file).take(most).read_to_end(&mut bytes);
-    read.map_err(|e| broken(&format!("{shown}: {e}")))?;
-    Ok((shown, bytes))
-}
-
-fn parse(files: &[(String, Vec<u8>)]) -> Result<Policy, Refusal> {
-    let sources: Vec<SourceFile<'_>> =
-        files.iter().map(|(name, bytes)| SourceFile { name, bytes: bytes.as_slice() }).collect();
-    Policy::parse(&sources).map_err(|all| {
-        // A key that is misspelt is often why another one is lacking.
-        let misspelt = all.iter().find(|d| d.message.starts_with("unknown key"));
-        let first = misspelt.or(all.first()).map(ToString::to_string).unwrap_or_default();
-        let more = if all.len() > 1 { format!(" (and {} more)", all.len() - 1) } else { String::new() };
-        broken(&format!("{first}{more}"))
-    })
 }

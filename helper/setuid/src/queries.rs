@@ -5,6 +5,7 @@ use agent_aws_policy::{Network, Policy};
 use agent_aws_protocol::{Channel, FailureCode, HelperToCli, IdentityOffer, PolicyQuestion, Refusal};
 
 use crate::audit::Audit;
+use crate::child::Child;
 use crate::decide::{ask, denied};
 use crate::entry::Entered;
 use crate::policy_files::PolicyFiles;
@@ -37,14 +38,17 @@ pub(crate) fn send(cli: &Channel, message: &HelperToCli) -> Result<(), Refusal> 
     cli.send(message).map_err(|e| broken("agent-aws", e))
 }
 
-fn person_and_policy(entered: &Entered, person: Asked) -> Result<(Person, Policy), Refusal> {
-    let policy = PolicyFiles::find(&entered.mode)?.read()?;
+/// Who reads the policy, once it was started.
+type Reader = Result<Child, Refusal>;
+
+fn person_and_policy(entered: &Entered, person: Asked, reader: Reader) -> Result<(Person, Policy), Refusal> {
+    let policy = PolicyFiles::find(&entered.mode, reader)?.read()?;
     Ok((person.answer()?, policy))
 }
 
 /// `agent-aws identities`.
-pub(crate) fn identities(entered: &Entered, cli: &Channel, person: Asked) -> Result<(), Refusal> {
-    let (person, policy) = person_and_policy(entered, person)?;
+pub(crate) fn identities(entered: &Entered, cli: &Channel, person: Asked, reader: Reader) -> Result<(), Refusal> {
+    let (person, policy) = person_and_policy(entered, person, reader)?;
     let offers = policy.offers(&person.subject).into_iter().map(|offer| {
         let identity = match &offer.identity {
             agent_aws_policy::Offered::Policy(identity) => Some(*identity),
@@ -93,8 +97,9 @@ pub(crate) fn policy(
     cli: &Channel,
     question: &PolicyQuestion,
     person: Asked,
+    reader: Reader,
 ) -> Result<(), Refusal> {
-    let (person, policy) = person_and_policy(entered, person)?;
+    let (person, policy) = person_and_policy(entered, person, reader)?;
     let asked = ask(&question.identity, question.sandbox.as_deref(), None::<Network>);
     let explanation = policy.explain(&person.subject, &asked, entered.root_caller);
     let mut text = match &explanation.outcome {
@@ -111,7 +116,7 @@ pub(crate) fn policy(
 }
 
 /// `agent-aws doctor`, the side that only the helper can see.
-pub(crate) fn doctor(entered: &Entered, cli: &Channel, person: Asked) -> Result<(), Refusal> {
+pub(crate) fn doctor(entered: &Entered, cli: &Channel, person: Asked, reader: Reader) -> Result<(), Refusal> {
     let mode = if entered.mode.is_privileged() { "setuid: policy binds" } else { "unprivileged: policy is advisory" };
     let mut lines = vec![format!("ok\tmode\t{mode}\n")];
     lines.extend(entered.installation.fault().map(|fault| format!("fail\tinstallation\t{fault}\n")));
@@ -119,7 +124,7 @@ pub(crate) fn doctor(entered: &Entered, cli: &Channel, person: Asked) -> Result<
         Ok(()) => format!("ok\t{what}\tvalid\n"),
         Err(refusal) => format!("fail\t{what}\t{}\n", refusal.text.escape_debug()),
     };
-    lines.push(check("policy", PolicyFiles::find(&entered.mode).and_then(|p| p.read()).map(drop)));
+    lines.push(check("policy", PolicyFiles::find(&entered.mode, reader).and_then(|p| p.read()).map(drop)));
     lines.push(check("audit", Audit::open(&entered.mode).map(drop)));
     lines.push(check("user database", person.answer().map(drop)));
     say(cli, &lines.concat())

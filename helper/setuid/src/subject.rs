@@ -20,8 +20,8 @@ use crate::refusal::{advise, installation};
 
 /// How long the user database may take.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// The unprivileged id that asks ("nobody").
-const NOBODY: u32 = 65534;
+/// The unprivileged id of what has nothing ("nobody").
+pub(crate) const NOBODY: u32 = 65534;
 /// The most supplementary groups that are looked up by name.
 const MOST_GROUPS: usize = 1024;
 

@@ -10,7 +10,7 @@ use crate::shell::{self, Failure, Outcome};
 
 /// Broker of a system source, and gateway.
 const USERS: [&str; 2] = ["_agent-aws", "_agent-aws-net"];
-const DEFAULT_POLICY: &str = "helper/policy/src/default-policy.toml";
+const DEFAULT_POLICY: &str = "helper/policy-text/src/default-policy.toml";
 const SYSUSERS: &str = "packaging/sysusers.d/agent-aws.conf";
 
 /// Where to.

@@ -27,6 +27,7 @@ pub(crate) const PRODUCTS: &[Product] = &[
     product("agent-aws-broker", false, LIBEXEC, 0o711),
     product("agent-aws-gateway", true, LIBEXEC, 0o711),
     product("agent-aws-plumber", true, LIBEXEC, 0o711),
+    product("agent-aws-reader", true, LIBEXEC, 0o711),
     product("agent-aws-init", true, LIBEXEC, 0o711),
     product("agent-aws-credentials", true, LIBEXEC, 0o755),
 ];

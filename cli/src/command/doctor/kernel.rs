@@ -158,7 +158,7 @@ fn hidepid() -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_aws_policy::{Policy, SourceFile};
+    use agent_aws_policy_text::{SourceFile, parse};
 
     #[test]
     fn kernel_releases_are_compared_as_numbers() {
@@ -174,7 +174,7 @@ mod tests {
     fn what_is_lacking_counts_by_what_policy_asks() {
         let asked = |sandboxes: &str| {
             let file = SourceFile { name: "p", bytes: sandboxes.as_bytes() };
-            Asked(Some(Policy::parse(&[file]).unwrap()))
+            Asked(Some(parse(&[file]).unwrap()))
         };
         let shared = asked("[sandbox.a]\nnetwork = \"shared\"\n[sandbox.b]\nnetwork = \"none\"\n");
         let row = scopes(&shared, Some(2));

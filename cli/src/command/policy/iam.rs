@@ -97,7 +97,7 @@ fn revocation(user: &str, now: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_aws_policy::SourceFile;
+    use agent_aws_policy_text::{SourceFile, parse};
 
     const POLICY: &str = "[source.workstation]\nprofile-file = \"/etc/agent-aws/credentials\"\nprofile = \"w\"\n\
         region = \"eu-west-1\"\n\
@@ -106,7 +106,7 @@ mod tests {
         [identity.plain]\nsource = \"workstation\"\nrole = \"arn:aws:iam::111122223333:role/plain\"\nattribution = \"name\"\n";
 
     fn policy() -> Policy {
-        Policy::parse(&[SourceFile { name: "p", bytes: POLICY.as_bytes() }]).unwrap()
+        parse(&[SourceFile { name: "p", bytes: POLICY.as_bytes() }]).unwrap()
     }
 
     #[test]

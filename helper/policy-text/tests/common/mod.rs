@@ -1,7 +1,8 @@
 //! What the tests of the policy share.
 #![allow(dead_code, unreachable_pub)] // no test uses all of it
 
-use agent_aws_policy::{Ask, Diagnostic, Group, Network, Policy, SourceFile, Subject, Wanted};
+use agent_aws_policy::{Ask, Group, Network, Policy, Subject, Wanted};
+use agent_aws_policy_text::{Diagnostic, SourceFile};
 
 /// A source and two identities to refer to.
 pub const BASE: &str = r#"
@@ -26,7 +27,7 @@ network = "none"
 
 /// Parses one file called `p`.
 pub fn parse(text: &str) -> Result<Policy, Vec<Diagnostic>> {
-    Policy::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }])
+    agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }])
 }
 
 /// [`BASE`] with these rules.

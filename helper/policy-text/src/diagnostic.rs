@@ -2,25 +2,12 @@
 
 use std::fmt;
 
+use agent_aws_policy::Position;
+
 /// More than this many complaints help nobody, and bound the work that a hostile file can cause.
 const MAX_DIAGNOSTICS: usize = 200;
 /// Longer words are not compared with the known ones, and are cut where they are shown. In characters.
 const MAX_WORD: usize = 64;
-
-/// Where a definition or rule stands.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Position {
-    /// The file, as [`crate::SourceFile::name`] gave it.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
 
 /// One thing that is wrong. Prints as `file:line:column: message; hint`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,11 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agent_aws_policy::{
+    BoundPath, GroupRef, IdentityPattern, UserRef, is_host, is_lower_words, is_port, is_profile_name, is_region,
+};
+
 use crate::diagnostic::{Problem, quoted};
-use crate::{BoundPath, GroupRef, IdentityPattern, UserRef};
 
 /// How short and how long an STS session may be (AWS's own limits for AssumeRole: 15 minutes and 12 hours).
 pub const DURATION_RANGE: RangeInclusive<Duration> = Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 60 * 60);
@@ -26,14 +29,6 @@ pub(crate) fn name(text: &str) -> Checked<String> {
         && text.len() <= 64
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     text_if(good, text, "a name", "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit")
-}
-
-/// Whether an AWS profile name is one that a rule can name and a caller ask for: 1 to 128 bytes without control
-/// characters, `*`, `[`, `]`, and spaces at the ends.
-pub fn is_profile_name(text: &str) -> bool {
-    (1..=128).contains(&text.len())
-        && text.trim() == text
-        && !text.chars().any(|c| c.is_control() || matches!(c, '*' | '[' | ']'))
 }
 
 pub(crate) fn profile(text: &str) -> Checked<String> {
@@ -125,18 +120,6 @@ fn is_role_arn(text: &str, wild: bool) -> bool {
         && !role.is_empty()
 }
 
-fn is_lower_words(text: &str) -> bool {
-    text.len() <= 32 && text.split('-').all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()))
-}
-
-/// `eu-west-1`, `us-gov-east-1`, `eusc-de-east-1`
-pub fn is_region(text: &str) -> bool {
-    text.rsplit_once('-').is_some_and(|(words, number)| {
-        let digits = (1..=2).contains(&number.len()) && number.chars().all(|c| c.is_ascii_digit());
-        digits && words.contains('-') && is_lower_words(words)
-    })
-}
-
 pub(crate) fn region(text: &str) -> Checked<String> {
     text_if(is_region(text), text, "an AWS region", "such as \"eu-west-1\"")
 }
@@ -195,20 +178,6 @@ pub(crate) fn endpoint(text: &str) -> Checked<String> {
             && path.chars().all(|c| c.is_ascii_alphanumeric() || "/._~-".contains(c))
     });
     text_if(good && text.len() <= 1024, text, "an endpoint of STS", hint)
-}
-
-pub(crate) fn is_port(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
-}
-
-pub(crate) fn is_host(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-    };
-    text.len() <= 253 && text.split('.').all(label)
 }
 
 /// An absolute path in its one spelling.

@@ -77,7 +77,7 @@ fn an_empty_policy_grants_nothing() {
 
 #[test]
 fn the_shipped_policy_gives_everybody_their_own_profiles_and_nothing_silently() {
-    let policy = parse(agent_aws_policy::DEFAULT_POLICY).unwrap();
+    let policy = parse(agent_aws_policy_text::DEFAULT_POLICY).unwrap();
     let anybody = subject(4242, "nobody-special", &[]);
     let expected = ("own:dev".to_owned(), "standard".to_owned(), Network::Filtered);
     assert_eq!(granted(&policy, &anybody, &own("dev")), Some(expected));

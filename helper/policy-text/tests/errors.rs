@@ -3,7 +3,7 @@
 
 mod common;
 
-use agent_aws_policy::{MAX_FILE_BYTES, MAX_FILES, Policy, SourceFile};
+use agent_aws_policy_text::{MAX_FILE_BYTES, MAX_FILES, SourceFile};
 use common::{BASE, errors, parse};
 
 /// One error exactly, in a file that begins with `text`.
@@ -28,7 +28,7 @@ fn in_section(section: &str, line: &str) -> String {
 
 #[test]
 fn the_shipped_policy_is_right() {
-    parse(agent_aws_policy::DEFAULT_POLICY).unwrap();
+    parse(agent_aws_policy_text::DEFAULT_POLICY).unwrap();
 }
 
 #[test]
@@ -132,7 +132,8 @@ fn a_faulty_definition_is_one_error_and_not_one_more_for_each_reference() {
 #[test]
 fn a_name_defined_twice_is_an_error_over_all_files() {
     let file = |name, text: &'static str| SourceFile { name, bytes: text.as_bytes() };
-    let all = Policy::parse(&[file("a", "[sandbox.x]\n"), file("b", "\n[sandbox.y]\n[sandbox.x]\n")]).unwrap_err();
+    let all = agent_aws_policy_text::parse(&[file("a", "[sandbox.x]\n"), file("b", "\n[sandbox.y]\n[sandbox.x]\n")])
+        .unwrap_err();
     assert_eq!(all[0].to_string(), "b:3:10: [sandbox.x] is defined twice; first at a:1");
     assert_eq!(one("[sandbox.x]\n[sandbox.x]\n"), "p:2:10: duplicate key");
     assert_eq!(one("[sandbox.x]\nhome = \"agent\"\nhome = \"agent\"\n"), "p:3:1: duplicate key");
@@ -169,7 +170,7 @@ fn a_file_that_is_no_toml_is_an_error_at_its_place_and_hides_no_other_file() {
             bytes: b"[sandbox.b]\nhome = 1\n[[allow]]\nusers = ['x']\nidentities = ['*']\nsandbox = 'a'",
         },
     ];
-    let all: Vec<String> = Policy::parse(&files).unwrap_err().iter().map(ToString::to_string).collect();
+    let all: Vec<String> = agent_aws_policy_text::parse(&files).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(
         all,
         ["a:2:14: invalid basic string, expected `\\\"`", "b:2:8: `home` must be a string, not an integer"]
@@ -179,7 +180,7 @@ fn a_file_that_is_no_toml_is_an_error_at_its_place_and_hides_no_other_file() {
 #[test]
 fn what_is_no_text_is_refused_at_its_place() {
     let bytes = |bytes: &[u8]| {
-        let all = Policy::parse(&[SourceFile { name: "p", bytes }]).unwrap_err();
+        let all = agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes }]).unwrap_err();
         all.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -189,9 +190,9 @@ fn what_is_no_text_is_refused_at_its_place() {
     assert_eq!(bytes(b"# \xc3\xa4\n# \xc3\xa4\xff"), ["p:2:4: the file is not UTF-8 from here on"]);
     assert_eq!(bytes(b"#\n# \0"), ["p:2:3: the file has a NUL byte"]);
     assert_eq!(bytes(&vec![b' '; MAX_FILE_BYTES + 1]), ["p:1:1: the file is larger than 262144 bytes"]);
-    assert!(Policy::parse(&[SourceFile { name: "p", bytes: &vec![b'\n'; MAX_FILE_BYTES] }]).is_ok());
+    assert!(agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes: &vec![b'\n'; MAX_FILE_BYTES] }]).is_ok());
     let many: Vec<SourceFile<'_>> = (0..=MAX_FILES).map(|_| SourceFile { name: "f", bytes: b"" }).collect();
-    assert_eq!(Policy::parse(&many).unwrap_err()[0].to_string(), "f:1:1: a policy has at most 64 files");
+    assert_eq!(agent_aws_policy_text::parse(&many).unwrap_err()[0].to_string(), "f:1:1: a policy has at most 64 files");
 }
 
 #[test]
@@ -221,7 +222,9 @@ fn no_depth_of_nesting_overflows_the_stack() {
         deep("a", 262_144),
     ] {
         // A helper started with the smallest stack that the kernel gives a setuid program has far more than this.
-        let parse = move || Policy::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }]).map_err(|all| all.len());
+        let parse = move || {
+            agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }]).map_err(|all| all.len())
+        };
         let errors = std::thread::Builder::new().stack_size(1 << 20).spawn(parse).unwrap().join().unwrap().unwrap_err();
         assert!((1..=200).contains(&errors));
     }

@@ -3,7 +3,8 @@
 
 mod common;
 
-use agent_aws_policy::{Ask, Denial, Granted, Network, Offered, Policy, SourceFile, Subject, Wanted};
+use agent_aws_policy::{Ask, Denial, Granted, Network, Offered, Subject, Wanted};
+use agent_aws_policy_text::SourceFile;
 use common::{BASE, granted, groups, with_rules};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -148,7 +149,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Policy::parse(&[SourceFile { name: "p", bytes: &bytes }]);
+        let _ = agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes: &bytes }]);
     }
 
     #[test]
@@ -162,7 +163,7 @@ proptest! {
             let end = (at + removed).min(bytes.len());
             bytes.splice(at..end, inserted.bytes());
         }
-        if let Err(all) = Policy::parse(&[SourceFile { name: "p", bytes: &bytes }]) {
+        if let Err(all) = agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes: &bytes }]) {
             let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
             prop_assert!(!all.is_empty());
             prop_assert!(all.iter().all(|it| (1..=lines).contains(&it.line) && it.column >= 1));

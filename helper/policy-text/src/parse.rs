@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agent_aws_policy::{
+    Access, Attribution, BoundPath, GroupRef, Home, Identity, IdentityPattern, Limits, Names, Network, Policy, Reach,
+    Rule, RuleKind, Sandbox, Source, SourceKind, UserRef, Waiver, is_word,
+};
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Problem, Report, Spot};
 use crate::read::{Document, Reader, plain, too_deep, word, wrong_type};
-use crate::{Access, Attribution, BoundPath, Home, Limits, Network, Policy, Source, SourceKind, Waiver};
-use crate::{
-    GroupRef, Identity, IdentityPattern, Names, Reach, Rule, RuleKind, Sandbox, UserRef, check, reach, syntax,
-};
+use crate::{check, reach, syntax};
 
 /// A larger policy file is refused, unread.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
@@ -254,7 +255,7 @@ fn sandbox(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Sand
 /// What the network of a sandbox reaches.
 fn reach(it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Reach {
     let names = it.list("allow-names", "a string", |value| value.as_str().map(reach::allow_name));
-    let words = names.iter().flatten().filter(|(name, _)| reach::is_word(name));
+    let words = names.iter().flatten().filter(|(name, _)| is_word(name));
     draft.uses.extend(words.map(|(word, at)| (Kind::Names, word.clone(), *at)));
     let port = |value: &DeValue<'_>| value.as_integer().map(|number| reach::port(number.as_str()));
     Reach {
@@ -271,7 +272,7 @@ fn reach(it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Reach {
 fn names(name: String, it: &mut Reader<'_, '_, '_>) -> Names {
     it.only("allow");
     it.needs("allow");
-    let spelt = |text: &str| match reach::is_word(text) {
+    let spelt = |text: &str| match is_word(text) {
         true => Err(Problem::new(format!("{text:?} is a preset itself: spell its names out"))),
         false => reach::allow_name(text),
     };

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::PRESETS;
+use agent_aws_policy::PRESETS;
+
 use crate::diagnostic::{Problem, Report, Spot, nearest, quoted};
 use crate::parse::{Draft, Kind};
 
