@@ -1,5 +1,7 @@
 //! The plan in words, for `run --explain`.
 
+pub(crate) mod narrowing;
+
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +20,11 @@ pub(crate) fn explain(plan: &Plan, ready: &Prepared) -> String {
     line(&mut out, format_args!("\nfiles"));
     for intent in &plan.intents {
         line(&mut out, format_args!("  {}", row(plan, intent)));
+    }
+    let document = narrowing::document(plan.grant.role.as_deref(), &plan.grant.narrowing);
+    if !document.is_empty() {
+        line(&mut out, format_args!("\nsession policy"));
+        document.iter().for_each(|text| line(&mut out, format_args!("  {text}")));
     }
     line(&mut out, format_args!("\nenvironment"));
     for EnvVar { name, value } in &ready.environment {
@@ -38,6 +45,7 @@ fn header(plan: &Plan, directory: &[u8]) -> Vec<(&'static str, String)> {
         ("caller", format!("{} (uid {})", plan.caller.login.escape_debug(), plan.caller.uid)),
         ("identity", plan.grant.identity.clone()),
     ];
+    rows.extend(narrowing::rows(plan.grant.role.as_deref(), &plan.grant.narrowing));
     for (name, value) in &plan.grant.facts {
         rows.push(("", format!("{name}: {value}")));
     }

@@ -107,7 +107,7 @@ fn facts(plan: &Plan) -> String {
         "session": grant.session,
         "identity": grant.identity,
         "sandbox": grant.sandbox,
-        "access": grant.access,
+        "access": grant.narrowing.access.as_str(),
         "network": grant.network.as_str(),
         "region": grant.region.as_deref().unwrap_or_default(),
     });

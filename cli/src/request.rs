@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use agent_aws_policy::Access;
 use agent_aws_protocol::{Bytes, EnvVar, OwnSource, RunRequest, Showing, Shown};
 
 use crate::args::Run;
@@ -55,7 +56,7 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
         network: run.network.clone(),
         allow_names: run.allow_name.clone(),
         publish: run.publish.clone(),
-        access: run.access.clone(),
+        access: run.access.as_deref().and_then(Access::from_word),
         deny_actions: run.deny_action.clone(),
         project: bytes(project),
         rw: rw.into_iter().map(bytes).collect(),

@@ -250,7 +250,9 @@ impl Session {
             HelperToCli::Started(started) => self.on_started(started),
             HelperToCli::Ready { group } => self.on_ready(group)?,
             HelperToCli::Stopped(signal) => return Ok(self.on_stopped(signal)),
-            other @ (HelperToCli::Identities(_) | HelperToCli::Sessions(_)) => return Err(unexpected(&other)),
+            other @ (HelperToCli::Granted(_) | HelperToCli::Identities(_) | HelperToCli::Sessions(_)) => {
+                return Err(unexpected(&other));
+            }
         }
         Ok(None)
     }
@@ -260,7 +262,7 @@ impl Session {
         let mut plan: Plan = read_plan(&self.plan)?;
         self.granted = Granted {
             identity: plan.grant.identity.clone(),
-            access: plan.grant.access.clone(),
+            access: plan.grant.narrowing.access.to_string(),
             network: plan.grant.network.to_string(),
         };
         let (variables, directory) = std::mem::take(&mut self.wishes);

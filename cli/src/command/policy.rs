@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use agent_aws_policy::{Identity, Policy};
 use agent_aws_policy_text::{Diagnostic, MAX_FILE_BYTES, SourceFile};
-use agent_aws_protocol::{Ask, Exit, HelperToCli, PolicyQuestion, Request};
-use agent_aws_session_policy::{Access, Narrowing, compile};
+use agent_aws_protocol::{Ask, Exit, Granted, HelperToCli, PolicyQuestion, Request};
+use agent_aws_session_policy::compile;
 use nix::unistd::Uid;
 use serde_json::json;
 
 use crate::args::Policy as Command;
+use crate::explain::narrowing;
 use crate::failure::Failure;
 use crate::helper::{question, unexpected};
 use crate::{identity, say};
@@ -78,10 +79,10 @@ fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Code(i32::from(!wrong.is_empty())))
 }
 
-/// Identities whose session policy STS would not take: compiled as the broker compiles it.
+/// Identities whose session policy is none, or is more than STS takes: compiled as the broker compiles it.
 fn too_long(policy: &Policy) -> Vec<Diagnostic> {
     let wrong = |identity: &Identity| {
-        let error = compile(&narrowing(identity)?).err()?;
+        let error = compile(&identity.narrowing, partition(identity)).err()?;
         let position = &identity.position;
         let message = format!("[identity.{}]: {error}", identity.name);
         Some(Diagnostic { file: position.file.clone(), line: position.line, column: 1, message, hint: None })
@@ -89,14 +90,9 @@ fn too_long(policy: &Policy) -> Vec<Diagnostic> {
     policy.identities.iter().filter_map(wrong).collect()
 }
 
-/// As the broker has it.
-fn narrowing(identity: &Identity) -> Option<Narrowing> {
-    Some(Narrowing {
-        access: Access::from_word(identity.access.as_str())?,
-        deny_actions: identity.deny_actions.clone(),
-        may_assume: identity.may_assume.clone(),
-        partition: identity.role.split(':').nth(1)?.to_owned(),
-    })
+/// The AWS partition of its role, as the broker has it.
+fn partition(identity: &Identity) -> &str {
+    identity.role.split(':').nth(1).unwrap_or_default()
 }
 
 fn diagnostic_json(one: &Diagnostic) -> serde_json::Value {
@@ -151,10 +147,36 @@ fn show() -> Result<(), Failure> {
 /// What the helper says about it.
 fn explain(identity: Ask, sandbox: Option<String>) -> Result<(), Failure> {
     let request = Request::Policy(PolicyQuestion { identity, sandbox });
+    let mut what = None;
     question(request, |message| match message {
+        HelperToCli::Granted(granted) => {
+            what = Some(granted);
+            Ok(())
+        }
         HelperToCli::Text(text) => say::out(&say::escaped_block(&text)),
         other => Err(unexpected(&other)),
-    })
+    })?;
+    what.map_or(Ok(()), |granted| say::out(&say::escaped_block(&described(&granted))))
+}
+
+/// What a session of it would be, and what a source of its kind can and cannot do.
+fn described(granted: &Granted) -> String {
+    let role = granted.role.as_deref();
+    let mut text = String::new();
+    for (_, row) in narrowing::rows(role, &granted.narrowing) {
+        let _ = writeln!(text, "  {row}");
+    }
+    for row in narrowing::abilities(&granted.source) {
+        let _ = writeln!(text, "source {}: {row}", granted.source);
+    }
+    let document = narrowing::document(role, &granted.narrowing);
+    if !document.is_empty() {
+        let _ = writeln!(text, "session policy");
+    }
+    for line in document {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Saved {
 
     /// Says it in a request, where the command line says nothing. Denials add up.
     pub(crate) fn complete(self, request: &mut RunRequest) {
-        request.access = request.access.take().or(self.access);
+        request.access = request.access.take().or(self.access.as_deref().and_then(Access::from_word));
         request.sandbox = request.sandbox.take().or(self.sandbox);
         request.network = request.network.take().or(self.network);
         if request.allow_names.is_empty() {
@@ -124,7 +124,7 @@ mod tests {
         let mut request = RunRequest { deny_actions: vec!["iam:*".into()], ..RunRequest::default() };
         request.network = Some("filtered".into());
         saved().complete(&mut request);
-        assert_eq!(request.access.as_deref(), Some("read"));
+        assert_eq!(request.access, Some(Access::Read));
         assert_eq!(request.network.as_deref(), Some("filtered"));
         assert_eq!(request.deny_actions, ["iam:*", "s3:Get*"]);
     }

@@ -104,7 +104,7 @@ fn passes(code: &str) -> bool {
 }
 
 /// The innermost error, which is the operating system's or the TLS library's word.
-fn deepest(error: &dyn Error) -> String {
+pub(crate) fn deepest(error: &dyn Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

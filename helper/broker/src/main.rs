@@ -100,6 +100,7 @@ trait NeedsPrograms {
 
 impl NeedsPrograms for Minting {
     fn source_needs_programs(&self) -> bool {
-        matches!(self.source, agent_aws_protocol::SourceCredentials::Own { .. })
+        use agent_aws_protocol::SourceCredentials::{Own, Process};
+        matches!(self.source, Own { .. } | Process { .. })
     }
 }

@@ -6,7 +6,7 @@ mod sts;
 use std::time::Duration;
 
 use agent_aws_protocol::{MintedSession, Minting};
-use agent_aws_session_policy::{Access, Compiled, Narrowing, compile};
+use agent_aws_session_policy::{Compiled, Narrowing, compile};
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
@@ -14,7 +14,7 @@ use crate::answer::Answer;
 use crate::cause::Cause;
 use crate::clock::{Now, rfc3339};
 use crate::schedule::Window;
-use crate::source::{Factor, Place, Resolved, Role, Source};
+use crate::source::{Base, Factor, Place, Resolved, Role, Source};
 
 use factor::Factors;
 use sts::{Issued, Sts};
@@ -53,16 +53,13 @@ impl Minter {
     fn narrowing(&self, arn: Option<&str>) -> Result<Compiled, Cause> {
         let minting = &self.minting;
         let refuse = |e: &dyn std::fmt::Display| Cause::last(format!("identity '{}': {e}", minting.identity));
-        let access = Access::from_word(&minting.access)
-            .ok_or_else(|| refuse(&format!("unknown access \"{}\"", minting.access)))?;
         let partition = partition(arn);
         // Without a role of the policy's it says nothing of other roles.
         let may_assume = match &minting.role {
-            Some(_) => minting.may_assume.clone(),
+            Some(_) => minting.narrowing.may_assume.clone(),
             None => vec![format!("arn:{partition}:iam::*:role/*")],
         };
-        let narrowing = Narrowing { access, deny_actions: minting.deny_actions.clone(), may_assume, partition };
-        compile(&narrowing).map_err(|e| refuse(&e))
+        compile(&Narrowing { may_assume, ..minting.narrowing.clone() }, &partition).map_err(|e| refuse(&e))
     }
 
     /// Name of the identity.
@@ -75,10 +72,11 @@ impl Minter {
         Duration::from_secs(self.minting.duration.into())
     }
 
-    /// One session, by at most three calls of STS.
+    /// One session, by at most three calls of STS, and one more for each role that the source leads through.
     pub(crate) async fn mint(&self, source: &Source) -> Result<Minted, Cause> {
-        let Resolved { credentials, place, role, factor } = source.resolve().await?;
+        let Resolved { base, place, through, role, factor } = source.resolve().await?;
         let started = Now::read();
+        let credentials = self.reached(base, &place, &through).await?;
         let of_policy = self.minting.role.as_ref().map(|arn| Role {
             arn: arn.clone(),
             external_id: self.minting.external_id.clone(),
@@ -86,7 +84,7 @@ impl Minter {
             duration: None,
         });
         let role = of_policy.or(role);
-        let sts = Sts::new(&self.minting, place.clone(), credentials.clone(), &self.http);
+        let sts = Sts::new(&self.minting, place.clone(), Some(credentials.clone()), &self.http);
         if let Some(factor) = factor {
             return self.with_factor(&sts, place, role, &factor, started).await;
         }
@@ -95,6 +93,22 @@ impl Minter {
             (None, Some(_)) => self.pass_on(&sts, credentials, source, started).await,
             (None, None) => self.exchange(&sts, started).await,
         }
+    }
+
+    /// The credentials that are reached from `base` through some roles.
+    async fn reached(&self, base: Base, place: &Place, through: &[Role]) -> Result<Credentials, Cause> {
+        let mut credentials = match base {
+            Base::Keys(credentials) => credentials,
+            Base::Token { role, token } => {
+                let sts = Sts::new(&self.minting, place.clone(), None, &self.http);
+                sts.with_web_identity(&self.minting.session_name, &role, &token).await?.credentials
+            }
+        };
+        for role in through {
+            let sts = Sts::new(&self.minting, place.clone(), Some(credentials), &self.http);
+            credentials = sts.step(&self.minting.session_name, role).await?.credentials;
+        }
+        Ok(credentials)
     }
 
     /// A code buys a session of the user, which assumes the role again and again; or is passed on, and ends the mints when it is
@@ -122,7 +136,7 @@ impl Minter {
             }
         };
         if let Some(role) = role {
-            let sts = Sts::new(&self.minting, place, issued.credentials, &self.http);
+            let sts = Sts::new(&self.minting, place, Some(issued.credentials), &self.http);
             return self.assume(&sts, &role, false, started).await;
         }
         let note = "the session that the second factor gave is passed on: nothing in it says who is behind it";
@@ -186,7 +200,7 @@ impl Minter {
     }
 
     fn is_narrowed(&self) -> bool {
-        self.minting.access != "full" || !self.minting.deny_actions.is_empty()
+        self.minting.narrowing.is_some()
     }
 
     /// A session policy can be given when a session is made, and not to one that is there.
@@ -199,8 +213,8 @@ impl Minter {
             "identity '{}' asks for access {} with {} denied actions, but what it has is a session already, which nothing can \
              narrow: use an AWS profile with role_arn and source_profile, or ask for less without narrowing",
             minting.identity,
-            minting.access,
-            minting.deny_actions.len()
+            minting.narrowing.access,
+            minting.narrowing.deny_actions.len()
         )))
     }
 

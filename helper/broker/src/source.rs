@@ -1,7 +1,10 @@
 //! The credentials that mint: from the file the supervisor opened, or from the caller's own AWS configuration.
 
 mod bounded;
+mod machine;
 mod own;
+mod printed;
+mod process;
 mod profile_file;
 
 use std::os::fd::OwnedFd;
@@ -12,6 +15,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use zeroize::Zeroizing;
 
 use crate::cause::Cause;
 
@@ -25,8 +29,16 @@ pub(crate) const DEFAULT_REGION: &str = "us-east-1";
 /// Something that gives credentials when a mint begins.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// Read already, for this mint.
-    Read(Credentials),
+    /// Read already, for this mint; and the roles that lead to what the source is.
+    Read(Credentials, Vec<Role>),
+    /// A token that was read already, and the role that is assumed with it.
+    WebIdentity { role: String, token: Zeroizing<String> },
+    /// The command of the admin's that prints them.
+    Process(Vec<String>),
+    /// The machine's own, which it is asked for.
+    Instance(SharedHttpClient),
+    /// A container's own, and what the endpoint wants to be shown.
+    Container { uri: String, token: Option<Zeroizing<String>> },
     /// To be resolved now, which may start programs and talk to the network.
     Own(OwnProfile),
 }
@@ -35,13 +47,30 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) struct Resolved {
     /// To sign with.
-    pub(crate) credentials: Credentials,
+    pub(crate) base: Base,
     /// Where STS is, for an own source; for a system source only the supervisor says it.
     pub(crate) place: Place,
+    /// What they are there to assume before anything else, the first one first.
+    pub(crate) through: Vec<Role>,
     /// What they are there to assume, where the source says so.
     pub(crate) role: Option<Role>,
     /// What must be shown besides.
     pub(crate) factor: Option<Factor>,
+}
+
+/// What the first call of STS is made with.
+#[derive(Debug)]
+pub(crate) enum Base {
+    /// Signed.
+    Keys(Credentials),
+    /// With a token, as a role.
+    Token { role: String, token: Zeroizing<String> },
+}
+
+impl From<Base> for Resolved {
+    fn from(base: Base) -> Self {
+        Self { base, place: Place::default(), through: vec![], role: None, factor: None }
+    }
 }
 
 /// A second factor.
@@ -54,7 +83,7 @@ pub(crate) struct Factor {
 }
 
 /// A role to assume.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Role {
     pub(crate) arn: String,
     pub(crate) external_id: Option<String>,
@@ -67,20 +96,26 @@ pub(crate) struct Role {
 impl Source {
     /// The credentials of this moment.
     pub(crate) async fn resolve(&self) -> Result<Resolved, Cause> {
-        match self {
-            Self::Read(credentials) => {
-                let (credentials, place) = (credentials.clone(), Place::default());
-                Ok(Resolved { credentials, place, role: None, factor: None })
+        let keys = match self {
+            Self::Own(own) => return own.resolve().await,
+            Self::WebIdentity { role, token } => {
+                return Ok(Base::Token { role: role.clone(), token: token.clone() }.into());
             }
-            Self::Own(own) => own.resolve().await,
-        }
+            Self::Read(credentials, through) => {
+                return Ok(Resolved { through: through.clone(), ..Base::Keys(credentials.clone()).into() });
+            }
+            Self::Process(command) => process::credentials(command).await?,
+            Self::Instance(http) => machine::instance(http).await?,
+            Self::Container { uri, token } => machine::container(uri, token.as_ref().map(|t| t.as_str())).await?,
+        };
+        Ok(Base::Keys(keys).into())
     }
 
     /// The AWS profile, where it is the caller's.
     pub(crate) fn own_profile(&self) -> Option<&str> {
         match self {
-            Self::Read(_) => None,
             Self::Own(own) => Some(own.name()),
+            _ => None,
         }
     }
 }
@@ -108,17 +143,34 @@ impl SourceReader {
 
     /// The source, given the descriptor that came from the supervisor.
     pub(crate) fn take(&self, file: Option<OwnedFd>) -> Result<Source, Cause> {
-        match (&self.credentials, file) {
-            (SourceCredentials::ProfileFile { profile }, Some(file)) => {
-                profile_file::read(file, profile).map(Source::Read)
+        let needed = || Cause::denied("the supervisor did not hand over the source's file");
+        match &self.credentials {
+            SourceCredentials::ProfileFile { profile } => {
+                let (credentials, through) = profile_file::read(&file.ok_or_else(needed)?, profile)?;
+                Ok(Source::Read(credentials, through))
             }
-            (SourceCredentials::ProfileFile { .. }, None) => {
-                Err(Cause::denied("the supervisor did not hand over the source's file"))
+            SourceCredentials::WebIdentity { role } => {
+                Ok(Source::WebIdentity { role: role.clone(), token: token(&file.ok_or_else(needed)?)? })
             }
-            (SourceCredentials::Own { profile }, _) => {
+            SourceCredentials::Container { uri } => {
+                Ok(Source::Container { uri: uri.clone(), token: file.as_ref().map(token).transpose()? })
+            }
+            SourceCredentials::Process { command } => Ok(Source::Process(command.clone())),
+            SourceCredentials::Instance => Ok(Source::Instance(self.http.clone())),
+            SourceCredentials::Own { profile } => {
                 Ok(Source::Own(OwnProfile::new(profile, self.region.as_deref(), &self.http)))
             }
         }
+    }
+}
+
+/// A token, which is one word.
+fn token(file: &OwnedFd) -> Result<Zeroizing<String>, Cause> {
+    let text = profile_file::contents(file)?;
+    let word = text.trim();
+    match !word.is_empty() && word.chars().all(|c| c.is_ascii_graphic()) {
+        true => Ok(Zeroizing::new(word.to_owned())),
+        false => Err(Cause::denied("the source's file holds no token")),
     }
 }
 

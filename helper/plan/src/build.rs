@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use agent_aws_policy::{Home, Limits, Network, Reach};
+use agent_aws_policy::{Home, Limits, Narrowing, Network, Reach};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{PlanError, REPOSITORY, never_writable, plain, shown};
@@ -28,8 +28,10 @@ pub struct Grant {
     pub facts: Vec<(String, String)>,
     /// AWS profile names that mean this identity inside.
     pub aliases: Vec<String>,
-    /// `full`, `read` or `read-metadata`.
-    pub access: String,
+    /// Role to assume, if policy says which.
+    pub role: Option<String>,
+    /// What a session shall lose of it.
+    pub narrowing: Narrowing,
     /// AWS region for clients inside.
     pub region: Option<String>,
     /// Sandbox name.

@@ -10,6 +10,7 @@ mod build;
 #[path = "tests/fixture.rs"]
 pub mod fixture;
 mod intent;
+mod minting;
 pub mod tables;
 
 pub use bounds::PlanError;
@@ -17,3 +18,4 @@ pub use build::{Grant, OURS, Wish, home_of, plan};
 pub use intent::{
     Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What, around,
 };
+pub use minting::{facts, minting};

@@ -56,6 +56,13 @@ pub(crate) fn identities(draft: &Draft, report: &mut Report<'_>) {
     let places: BTreeMap<&str, Spot> = places.map(|(_, name, at)| (name.as_str(), *at)).collect();
     for identity in &draft.policy.identities {
         let (name, at) = (&identity.name, places.get(identity.name.as_str()).copied().unwrap_or(Spot::first(0)));
+        let regions = &identity.narrowing.regions;
+        let own = identity.region.as_ref().filter(|region| !regions.is_empty() && !regions.contains(region));
+        if let Some(own) = own {
+            let problem =
+                Problem::new(format!("region {} of [identity.{name}] is not one of its regions", quoted(own)));
+            report.add(at, problem.hint(format!("regions = [..., {}]", quoted(own))));
+        }
         if identity.region.is_none() && without_region.contains(identity.source.as_str()) {
             let problem = Problem::new(format!("neither [identity.{name}] nor its source has a region"));
             report.add(at, problem.hint("region = \"...\" in one of them"));

@@ -30,6 +30,12 @@ pub use diagnostic::Diagnostic;
 pub use parse::{MAX_FILE_BYTES, MAX_FILES, SourceFile};
 pub use syntax::{DURATION_RANGE, is_login_name};
 
+/// Why no action of this service can be meant (`service:Action`), where IAM has no such service; with what may be meant.
+pub fn unknown_service(action: &str) -> Option<String> {
+    let problem = syntax::unknown_service(action)?;
+    Some(problem.hint.map_or(problem.message.clone(), |hint| format!("{}; {hint}", problem.message)))
+}
+
 /// The policy that is installed when there is none: everybody may use AWS profiles of their own in one sandbox.
 pub const DEFAULT_POLICY: &str = include_str!("default-policy.toml");
 

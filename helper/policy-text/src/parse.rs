@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_aws_policy::{
-    Access, Attribution, BoundPath, GroupRef, Home, Identity, IdentityPattern, Limits, Names, Network, Policy, Reach,
-    Rule, RuleKind, Sandbox, Source, SourceKind, UserRef, Waiver, is_word,
+    Access, Attribution, BoundPath, GroupRef, Home, Identity, IdentityPattern, Limits, Names, Narrowing, Network,
+    Policy, Reach, Rule, RuleKind, Sandbox, Source, SourceKind, UserRef, Waiver, is_word,
 };
 use toml::de::{DeTable, DeValue};
 
@@ -180,19 +180,86 @@ fn definitions(kind: Kind, top: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     }
 }
 
+/// What a source may have, by what says where its credentials are.
+const SOURCES: &[(&str, &[&str])] = &[
+    ("profile-file", &["profile"]),
+    ("credential-process", &[]),
+    ("web-identity-token-file", &["web-identity-role"]),
+    ("instance-role", &[]),
+    ("container-credentials", &["container-token-file"]),
+];
+
 fn source(name: String, it: &mut Reader<'_, '_, '_>) -> Option<Source> {
-    it.only("profile-file profile region sts-endpoint");
-    it.needs("profile-file");
-    let path = it.text("profile-file", syntax::absolute_path);
-    let profile = it.text("profile", syntax::profile).unwrap_or_else(|| "default".to_owned());
+    it.only(
+        "profile-file profile credential-process web-identity-token-file web-identity-role instance-role \
+         container-credentials container-token-file region sts-endpoint fips dual-stack",
+    );
+    let kind = source_kind(it);
     let region = it.text("region", syntax::region);
     let sts_endpoint = it.text("sts-endpoint", syntax::endpoint);
-    let kind = SourceKind::ProfileFile { path: path?, profile };
-    Some(Source { name, kind, region, sts_endpoint, position: it.report.position(it.at) })
+    let (fips, dual_stack) = (it.yes("fips"), it.yes("dual-stack"));
+    if sts_endpoint.is_some() && (fips || dual_stack) {
+        let problem = Problem::new(format!("{} has an sts-endpoint, and `fips` or `dual-stack`", it.called));
+        it.report.add(it.at, problem.hint("they choose one of AWS's endpoints: leave either out"));
+    }
+    Some(Source { name, kind: kind?, region, sts_endpoint, fips, dual_stack, position: it.report.position(it.at) })
+}
+
+/// The one thing that says where its credentials are.
+fn source_kind(it: &mut Reader<'_, '_, '_>) -> Option<SourceKind> {
+    let has = |word: &str| it.table.get(word).is_some();
+    let ways: Vec<_> = SOURCES.iter().filter(|(way, _)| has(way)).collect();
+    let all = || SOURCES.iter().map(|(way, _)| *way).collect::<Vec<_>>().join(", ");
+    let [(way, parts)] = ways.as_slice() else {
+        let what = if ways.is_empty() { "does not say" } else { "says in more than one way" };
+        let problem = Problem::new(format!("{} {what} where its credentials are", it.called));
+        it.report.add(it.at, problem.hint(format!("one of {}", all())));
+        return None;
+    };
+    let foreign = SOURCES.iter().flat_map(|(_, parts)| *parts).find(|part| has(part) && !parts.contains(part));
+    if let Some(foreign) = foreign {
+        it.report.add(it.at, format!("{}: `{foreign}` does not go with `{way}`", it.called));
+        return None;
+    }
+    let part = parts.first().copied().unwrap_or_default();
+    match *way {
+        "profile-file" => {
+            let path = it.text(way, syntax::absolute_path);
+            let profile = it.text(part, syntax::profile).unwrap_or_else(|| "default".to_owned());
+            Some(SourceKind::ProfileFile { path: path?, profile })
+        }
+        "credential-process" => {
+            let words = it.texts(way, syntax::word)?;
+            let Some((program, arguments)) = words.split_first() else {
+                it.report.add(it.at, format!("{}: `{way}` names no program", it.called));
+                return None;
+            };
+            let program = syntax::absolute_path(program).map_err(|problem| it.report.add(it.at, problem)).ok()?;
+            Some(SourceKind::Process { program, arguments: arguments.to_vec() })
+        }
+        "web-identity-token-file" => {
+            it.needs(part);
+            let token = it.text(way, syntax::absolute_path);
+            let role = it.text(part, syntax::role_arn);
+            Some(SourceKind::WebIdentity { token: token?, role: role? })
+        }
+        "container-credentials" => {
+            let uri = it.text(way, syntax::container);
+            let token = it.text(part, syntax::absolute_path);
+            Some(SourceKind::Container { uri: uri?, token })
+        }
+        _ => it.yes(way).then_some(SourceKind::Instance).or_else(|| {
+            it.report.add(it.at, format!("{}: `{way}` is true, or not there", it.called));
+            None
+        }),
+    }
 }
 
 fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
-    it.only("role source region duration access deny-actions may-assume attribution aliases external-id");
+    it.only(
+        "role source region duration access policy-arns session-policy deny-actions allow-actions regions accounts org may-assume \
+         attribution aliases external-id",
+    );
     it.needs("role");
     it.needs("source");
     let role = it.text("role", syntax::role_arn);
@@ -201,9 +268,7 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     draft.aliases.extend(aliases.iter().map(|(alias, at)| (name.clone(), alias.clone(), *at)));
     let region = it.text("region", syntax::region);
     let duration = it.text("duration", syntax::duration).unwrap_or(Duration::from_secs(3600));
-    let access = it.word("access", Access::WORDS).unwrap_or(Access::Full);
-    let deny_actions = it.texts("deny-actions", syntax::action).unwrap_or_default();
-    let may_assume = it.texts("may-assume", syntax::role_arn_pattern).unwrap_or_default();
+    let narrowing = narrowing(it);
     let attribution = it.word("attribution", Attribution::WORDS).unwrap_or(Attribution::Full);
     let external_id = it.text("external-id", syntax::external_id);
     let (Some(role), Some(source)) = (role, source) else {
@@ -215,14 +280,34 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
         source,
         region,
         duration,
-        access,
-        deny_actions,
-        may_assume,
+        narrowing,
         attribution,
         aliases: plain(aliases),
         external_id,
         position: it.report.position(it.at),
     });
+}
+
+/// What a session shall lose of the role.
+fn narrowing(it: &mut Reader<'_, '_, '_>) -> Narrowing {
+    let narrowing = Narrowing {
+        access: it.word("access", Access::WORDS).unwrap_or_default(),
+        policy_arns: it.texts("policy-arns", syntax::policy_arn).unwrap_or_default(),
+        session_policy: it.text("session-policy", syntax::document),
+        deny_actions: it.texts("deny-actions", syntax::action).unwrap_or_default(),
+        allow_actions: it.texts("allow-actions", syntax::action).unwrap_or_default(),
+        regions: it.texts("regions", syntax::region).unwrap_or_default(),
+        accounts: it.texts("accounts", syntax::account).unwrap_or_default(),
+        org: it.text("org", syntax::organization),
+        may_assume: it.texts("may-assume", syntax::role_arn_pattern).unwrap_or_default(),
+    };
+    let managed = !narrowing.policy_arns.is_empty();
+    let bases = [narrowing.access != Access::Full, managed, narrowing.session_policy.is_some()];
+    if bases.iter().filter(|base| **base).count() > 1 {
+        let problem = Problem::new(format!("{} says in more than one way what is allowed to begin with", it.called));
+        it.report.add(it.at, problem.hint("session policies add up: only one of access, policy-arns, session-policy"));
+    }
+    narrowing
 }
 
 fn sandbox(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Sandbox {

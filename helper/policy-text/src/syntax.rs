@@ -8,12 +8,15 @@ use agent_aws_policy::{
     BoundPath, GroupRef, IdentityPattern, UserRef, is_host, is_lower_words, is_port, is_profile_name, is_region,
 };
 
-use crate::diagnostic::{Problem, quoted};
+use crate::diagnostic::{Problem, nearest, quoted};
 
 /// How short and how long an STS session may be (AWS's own limits for AssumeRole: 15 minutes and 12 hours).
 pub const DURATION_RANGE: RangeInclusive<Duration> = Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 60 * 60);
 
 pub(crate) type Checked<T> = Result<T, Problem>;
+
+/// What stands before the colon of an action, a line each.
+const SERVICES: &str = include_str!("../tables/services.txt");
 
 /// Longest path of a policy, in bytes: PATH_MAX of Linux without its final NUL.
 const MAX_PATH: usize = 4095;
@@ -146,6 +149,25 @@ pub(crate) fn duration(text: &str) -> Checked<Duration> {
 
 /// An action in IAM's words. The service is literal: a pattern there would deny more than anybody can foresee.
 pub(crate) fn action(text: &str) -> Checked<String> {
+    checked_action(text).and_then(|action| match unknown_service(&action) {
+        None => Ok(action),
+        Some(problem) => Err(problem),
+    })
+}
+
+/// A service that IAM does not know: a denial of it would deny nothing.
+pub(crate) fn unknown_service(action: &str) -> Option<Problem> {
+    let (service, name) = action.split_once(':')?;
+    if SERVICES.lines().any(|known| known == service) {
+        return None;
+    }
+    let near = nearest(service, SERVICES.lines().filter(|line| !line.starts_with('#')));
+    let mut problem = Problem::new(format!("IAM has no service {} whose actions could be meant", quoted(service)));
+    problem.hint = near.map(|near| format!("did you mean {}?", quoted(&format!("{near}:{name}"))));
+    Some(problem)
+}
+
+fn checked_action(text: &str) -> Checked<String> {
     let good = text.split_once(':').is_some_and(|(service, action)| {
         let is_service = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let is_action = |c: char| c.is_ascii_alphanumeric() || "*?".contains(c);
@@ -153,6 +175,60 @@ pub(crate) fn action(text: &str) -> Checked<String> {
     });
     let hint = "\"service:Action\", '*' and '?' allowed in the action, such as \"lambda:Invoke*\"";
     text_if(good && text.len() <= 128, text, "an action", hint)
+}
+
+/// A word of a command: anything but control characters.
+pub(crate) fn word(text: &str) -> Checked<String> {
+    let good = (1..=1024).contains(&text.len()) && !text.chars().any(char::is_control);
+    text_if(good, text, "a word of a command", "1 to 1024 characters, none of them a control character")
+}
+
+/// Hosts that the SDKs take plain http from, besides loopback.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>
+const CONTAINER_HOSTS: &[&str] =
+    &["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]", "127.0.0.1", "[::1]", "localhost"];
+
+/// Where ECS or EKS gives credentials.
+pub(crate) fn container(text: &str) -> Checked<String> {
+    let good = text.strip_prefix("http://").is_some_and(|rest| {
+        let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, ""));
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        CONTAINER_HOSTS.contains(&host)
+            && port.is_none_or(is_port)
+            && path.chars().all(|c| c.is_ascii_alphanumeric() || "/._~-".contains(c))
+    });
+    let hint = "http://HOST[:PORT]/PATH with 169.254.170.2 (ECS), 169.254.170.23 or [fd00:ec2::23] (EKS), or loopback";
+    text_if(good && text.len() <= 1024, text, "an endpoint for credentials of a container", hint)
+}
+
+/// `arn:aws:iam::aws:policy/NAME`, or one of an account's own.
+pub(crate) fn policy_arn(text: &str) -> Checked<String> {
+    let good = is_role_arn(&text.replacen(":policy/", ":role/", 1).replacen("::aws:", "::111122223333:", 1), false);
+    let hint = "arn:aws:iam::aws:policy/NAME, or with an account in the place of aws";
+    text_if(good && text.contains(":policy/"), text, "the ARN of a managed policy", hint)
+}
+
+/// A policy document: a JSON object. What is in it is for its compiler to check, and for STS.
+pub(crate) fn document(text: &str) -> Checked<String> {
+    let trimmed = text.trim();
+    let good = trimmed.starts_with('{') && trimmed.ends_with('}') && text.len() <= 16 * 1024;
+    text_if(good, text, "a policy document", "{\"Version\": \"2012-10-17\", \"Statement\": [...]}")
+}
+
+/// Twelve digits.
+pub(crate) fn account(text: &str) -> Checked<String> {
+    let good = text.len() == 12 && text.chars().all(|c| c.is_ascii_digit());
+    text_if(good, text, "an AWS account", "twelve digits, in quotes")
+}
+
+/// <https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.html>
+pub(crate) fn organization(text: &str) -> Checked<String> {
+    let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let good = text.strip_prefix("o-").is_some_and(|id| (10..=32).contains(&id.len()) && id.chars().all(is_good));
+    text_if(good, text, "an AWS organization", "o- and 10 to 32 lower-case letters and digits")
 }
 
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>: `[\w+=,.@:\/-]*`, 2 to 1224 characters.

@@ -38,9 +38,9 @@ fn everything_that_is_written_is_read() {
     let role = &identity.role;
     assert_eq!(role.as_str(), "arn:aws-cn:iam::111122223333:role/path/name");
     assert_eq!(identity.duration, Duration::from_secs(5400));
-    assert_eq!((identity.access, identity.attribution), (Access::ReadMetadata, Attribution::Name));
-    assert_eq!(identity.deny_actions, ["s3:Put*"]);
-    assert_eq!(identity.may_assume, ["arn:aws:iam::*:role/x*"]);
+    assert_eq!((identity.narrowing.access, identity.attribution), (Access::ReadMetadata, Attribution::Name));
+    assert_eq!(identity.narrowing.deny_actions, ["s3:Put*"]);
+    assert_eq!(identity.narrowing.may_assume, ["arn:aws:iam::*:role/x*"]);
     assert_eq!(identity.aliases, ["a", "default"]);
     assert_eq!(identity.external_id.as_deref(), Some("e:1"));
     assert_eq!(identity.position.to_string(), "p:6");
@@ -54,12 +54,45 @@ fn everything_that_is_written_is_read() {
 }
 
 #[test]
+fn every_way_to_credentials_and_every_bound_is_read() {
+    let policy = parse(
+        "[source.p]\ncredential-process = ['/usr/libexec/signer', '--profile', 'x y']\nregion = 'eu-west-1'\nfips = true\n\
+         [source.t]\nweb-identity-token-file = '/t'\nweb-identity-role = 'arn:aws:iam::111122223333:role/base'\n\
+         [source.i]\ninstance-role = true\ndual-stack = true\n\
+         [source.c]\ncontainer-credentials = 'http://169.254.170.23/v1/credentials'\ncontainer-token-file = '/k'\n\
+         [identity.i]\nrole = 'arn:aws:iam::111122223333:role/r'\nsource = 'p'\nallow-actions = ['s3:*']\n\
+         regions = ['eu-west-1', 'eu-west-2']\naccounts = ['111122223333']\norg = 'o-abcdefghij'\n\
+         policy-arns = ['arn:aws:iam::aws:policy/X', 'arn:aws:iam::111122223333:policy/path/Y']\n\
+         [identity.j]\nrole = 'arn:aws:iam::111122223333:role/r'\nsource = 't'\nregion = 'eu-west-1'\n\
+         session-policy = '''{\"Version\": \"2012-10-17\", \"Statement\": []}'''\n",
+    )
+    .unwrap();
+    let kind = |name: &str| policy.source(name).unwrap().kind.clone();
+    let arguments = vec!["--profile".into(), "x y".into()];
+    assert_eq!(kind("p"), SourceKind::Process { program: "/usr/libexec/signer".into(), arguments });
+    let role = "arn:aws:iam::111122223333:role/base".to_owned();
+    assert_eq!(kind("t"), SourceKind::WebIdentity { token: "/t".into(), role });
+    assert_eq!(kind("i"), SourceKind::Instance);
+    let uri = "http://169.254.170.23/v1/credentials".to_owned();
+    assert_eq!(kind("c"), SourceKind::Container { uri, token: Some("/k".into()) });
+    let of_aws = |name: &str| (policy.source(name).unwrap().fips, policy.source(name).unwrap().dual_stack);
+    assert_eq!((of_aws("p"), of_aws("i"), of_aws("t")), ((true, false), (false, true), (false, false)));
+    let narrowing = &policy.identity("i").unwrap().narrowing;
+    assert_eq!((narrowing.allow_actions.len(), narrowing.regions.len(), narrowing.policy_arns.len()), (1, 2, 2));
+    assert_eq!(
+        (narrowing.accounts.as_slice(), narrowing.org.as_deref()),
+        (&["111122223333".to_owned()][..], Some("o-abcdefghij"))
+    );
+    assert!(policy.identity("j").unwrap().narrowing.session_policy.is_some());
+}
+
+#[test]
 fn what_is_not_written_has_a_narrow_default() {
     let policy = parse(&format!("{BASE}[sandbox.plain]\n")).unwrap();
     let identity = policy.identity("incident").unwrap();
     assert_eq!(identity.duration, Duration::from_secs(3600));
-    assert_eq!((identity.access, identity.attribution), (Access::Full, Attribution::Full));
-    assert_eq!(identity.may_assume, Vec::<String>::new());
+    assert_eq!((identity.narrowing.access, identity.attribution), (Access::Full, Attribution::Full));
+    assert_eq!(identity.narrowing.may_assume, Vec::<String>::new());
     let sandbox = policy.sandbox("plain").unwrap();
     assert_eq!((sandbox.network, sandbox.nesting), (Network::Filtered, false));
     assert_eq!(sandbox.rw_paths, [BoundPath::Home(PathBuf::new())]);

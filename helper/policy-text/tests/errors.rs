@@ -13,10 +13,14 @@ fn one(text: &str) -> String {
     all[0].clone()
 }
 
+/// Each says where the credentials of a source are.
+const WAYS: [&str; 5] =
+    ["profile-file", "credential-process", "web-identity-token-file", "instance-role", "container-credentials"];
+
 /// The error of one line in a section that is right otherwise; the line is the file's second.
 fn in_section(section: &str, line: &str) -> String {
     let rest = match section.split('.').next().unwrap() {
-        "source" if line.starts_with("profile-file") => "",
+        "source" if WAYS.iter().any(|way| line.starts_with(way)) => "region = \"eu-west-1\"\n",
         "source" => "profile-file = \"/s\"\nregion = \"eu-west-1\"\n",
         "identity" if line.starts_with("role") => "source = \"w\"\nregion = \"eu-west-1\"\n",
         "identity" if line.starts_with("region") => "source = \"w\"\nrole = \"arn:aws:iam::111122223333:role/r\"\n",
@@ -86,13 +90,47 @@ fn columns_count_characters() {
     );
 }
 
+/// The errors of a source with these lines.
+fn in_source(lines: &str) -> Vec<String> {
+    errors(&format!("[source.a]\nregion = 'eu-west-1'\n{lines}\n"))
+}
+
+#[test]
+fn a_source_has_one_way_and_what_goes_with_it() {
+    let two = in_source("profile-file = '/a'\ninstance-role = true");
+    assert!(two[0].starts_with("p:1:9: [source.a] says in more than one way where its credentials are"), "{two:?}");
+    assert_eq!(
+        in_source("instance-role = true\nprofile = 'x'"),
+        ["p:1:9: [source.a]: `profile` does not go with `instance-role`"]
+    );
+    assert_eq!(in_source("instance-role = false"), ["p:1:9: [source.a]: `instance-role` is true, or not there"]);
+    assert_eq!(in_source("web-identity-token-file = '/t'"), ["p:1:9: [source.a] lacks `web-identity-role`"]);
+    assert_eq!(in_source("credential-process = []"), ["p:1:9: [source.a]: `credential-process` names no program"]);
+    let endpoint = in_source("instance-role = true\nsts-endpoint = 'https://sts.example'\nfips = true");
+    assert!(endpoint[0].contains("has an sts-endpoint, and `fips` or `dual-stack`"), "{endpoint:?}");
+}
+
+#[test]
+fn an_identity_begins_from_one_thing_and_its_region_is_one_of_its_regions() {
+    let identity = |lines: &str| {
+        errors(&format!(
+            "{BASE}[identity.x]\nrole = 'arn:aws:iam::111122223333:role/r'\nsource = 'workstation'\n{lines}\n"
+        ))
+    };
+    let two = identity("access = 'read'\npolicy-arns = ['arn:aws:iam::aws:policy/X']");
+    assert!(two[0].contains("[identity.x] says in more than one way what is allowed to begin with"), "{two:?}");
+    let region = identity("region = 'eu-west-1'\nregions = ['us-east-1']");
+    assert!(region[0].contains("region \"eu-west-1\" of [identity.x] is not one of its regions"), "{region:?}");
+}
+
 #[test]
 fn what_is_missing_is_said_at_the_table() {
     let all = errors("[source.a]\n\n[identity.b]\n\n[[allow]]\n\n[[deny]]\n");
     assert_eq!(
         all,
         [
-            "p:1:9: [source.a] lacks `profile-file`",
+            "p:1:9: [source.a] does not say where its credentials are; one of profile-file, credential-process, \
+             web-identity-token-file, instance-role, container-credentials",
             "p:3:11: [identity.b] lacks `role`",
             "p:3:11: [identity.b] lacks `source`",
             "p:5:1: [[allow]] speaks of nobody; users = [...] or groups = [...]; everybody is users = [\"*\"]",

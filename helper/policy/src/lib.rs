@@ -14,12 +14,13 @@ mod reach;
 mod rule;
 mod words;
 
+pub use agent_aws_protocol::{Access, Narrowing};
 use serde::{Deserialize, Serialize};
 
 pub use decide::{Ask, Decision, Denial, Granted, Offer, Offered, Wanted};
 pub use explain::{Explanation, RuleReport, Verdict};
 pub use model::{
-    Access, Attribution, BoundPath, Home, Identity, Limits, Network, Position, Sandbox, Source, SourceKind, Waiver,
+    Attribution, BoundPath, Home, Identity, Limits, Network, Position, Sandbox, Source, SourceKind, Waiver,
 };
 pub use reach::{Names, PRESETS, Reach, is_allow_name, is_host, is_port, is_word};
 pub use rule::{Group, GroupRef, IdentityPattern, Rule, RuleKind, Subject, UserRef};

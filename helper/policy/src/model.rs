@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agent_aws_protocol::Narrowing;
 use serde::{Deserialize, Serialize};
 
 use crate::Reach;
@@ -60,6 +61,53 @@ pub enum SourceKind {
         /// The AWS profile in it.
         profile: String,
     },
+    /// A program that prints them, as AWS's `credential_process` has it. Run under the broker's uid.
+    Process {
+        /// Absolute, without `..`.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+    /// A token with which a role is assumed, readable by root only.
+    WebIdentity {
+        /// Absolute, without `..`.
+        token: PathBuf,
+        /// The role's ARN.
+        role: String,
+    },
+    /// The role of this machine, by EC2's metadata service.
+    Instance,
+    /// The role of this container, by the endpoint of ECS or EKS.
+    Container {
+        /// Where it answers.
+        uri: String,
+        /// The file of its token, readable by root only.
+        token: Option<PathBuf>,
+    },
+}
+
+impl SourceKind {
+    /// The file that it takes, and whether that is secret and read, rather than executed.
+    pub fn file(&self) -> Option<(&Path, bool)> {
+        match self {
+            Self::ProfileFile { path: token, .. } | Self::WebIdentity { token, .. } => Some((token, true)),
+            Self::Process { program, .. } => Some((program, false)),
+            Self::Container { token, .. } => token.as_deref().map(|token| (token, true)),
+            Self::Instance => None,
+        }
+    }
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ProfileFile { .. } => "profile file",
+            Self::Process { .. } => "credential process",
+            Self::WebIdentity { .. } => "web identity",
+            Self::Instance => "instance role",
+            Self::Container { .. } => "container credentials",
+        })
+    }
 }
 
 /// `[source.NAME]`: credentials of the machine, which the caller never sees.
@@ -73,21 +121,13 @@ pub struct Source {
     pub region: Option<String>,
     /// An STS endpoint other than the region's own: https, or http to loopback. Without user, query or fragment.
     pub sts_endpoint: Option<String>,
+    /// Whether the region's FIPS endpoint of STS is asked.
+    pub fips: bool,
+    /// Whether its endpoint for IPv4 and IPv6 is.
+    pub dual_stack: bool,
     /// Where it is defined.
     pub position: Position,
 }
-
-/// How much of the role's permissions a session gets: from wide to narrow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Access {
-    /// All that the role has.
-    Full,
-    /// What AWS's ReadOnlyAccess allows of it.
-    Read,
-    /// The same without what the data itself would be: objects, items, parameters, secrets, messages.
-    ReadMetadata,
-}
-words!(Access { Full => "full", Read => "read", ReadMetadata => "read-metadata" });
 
 /// How much CloudTrail will say about who was behind a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,12 +197,8 @@ pub struct Identity {
     pub region: Option<String>,
     /// How long each STS session lasts; 15 minutes to 12 hours.
     pub duration: Duration,
-    /// How much of the role.
-    pub access: Access,
-    /// Actions denied on top, in IAM's words: `service:Action`, `*` and `?` in the action.
-    pub deny_actions: Vec<String>,
-    /// ARNs of roles (`*` and `?` allowed) that may be assumed from inside. Empty: none.
-    pub may_assume: Vec<String>,
+    /// What a session shall lose of the role.
+    pub narrowing: Narrowing,
     /// What is said about the caller.
     pub attribution: Attribution,
     /// AWS profile names that mean this identity inside.

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Narrowing;
+
 /// Where the credentials that mint a session come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceCredentials {
@@ -13,6 +15,23 @@ pub enum SourceCredentials {
     ProfileFile {
         /// Profile name in that file.
         profile: String,
+    },
+    /// A program that prints them.
+    Process {
+        /// It, by its absolute path, and its arguments.
+        command: Vec<String>,
+    },
+    /// A token, whose descriptor comes along (again at each renewal), with which a role is assumed.
+    WebIdentity {
+        /// The role's ARN.
+        role: String,
+    },
+    /// EC2's metadata service.
+    Instance,
+    /// The endpoint of ECS or EKS; the descriptor of its token may come along.
+    Container {
+        /// Where it answers.
+        uri: String,
     },
     /// The caller's own AWS configuration, reached through the broker's environment.
     Own {
@@ -36,6 +55,10 @@ pub struct Minting {
     pub region: Option<String>,
     /// STS endpoint other than the region's own.
     pub sts_endpoint: Option<String>,
+    /// Whether the region's FIPS endpoint is asked.
+    pub fips: bool,
+    /// Whether its endpoint for IPv4 and IPv6 is.
+    pub dual_stack: bool,
     /// `DurationSeconds` of each session.
     pub duration: u32,
     /// `RoleSessionName`.
@@ -44,18 +67,14 @@ pub struct Minting {
     pub source_identity: Option<String>,
     /// Session tags, with attribution = "full".
     pub tags: Vec<(String, String)>,
-    /// `full`, `read` or `read-metadata`.
-    pub access: String,
-    /// Actions to deny, in IAM's words.
-    pub deny_actions: Vec<String>,
-    /// Role ARNs that may be assumed from inside.
-    pub may_assume: Vec<String>,
+    /// What the session shall lose.
+    pub narrowing: Narrowing,
 }
 
 /// From the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HelperToBroker {
-    /// First message. With a `ProfileFile` source one descriptor comes along.
+    /// First message. Where the source is a file, its descriptor comes along.
     Mint(Box<Minting>),
     /// The doors, in this order: capability (SEQPACKET), Unix listener, the FIFO for requests, the one for answers
     /// (both open for reading and writing, non-blocking), then the HTTP listener if `http`.

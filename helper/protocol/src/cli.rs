@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Bytes;
+use crate::{Access, Bytes, Narrowing};
 
 /// A variable for the agent's environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ pub struct RunRequest {
     /// Ports of the agent's loopback to publish on the host's.
     pub publish: Vec<u16>,
     /// `read` or `read-metadata`; never wider than the identity's.
-    pub access: Option<String>,
+    pub access: Option<Access>,
     /// Actions that the session is denied besides those of the policy, in IAM's words.
     pub deny_actions: Vec<String>,
     /// The project directory, absolute; empty for none.
@@ -255,6 +255,17 @@ pub struct SessionRow {
     pub command: Bytes,
 }
 
+/// What a session of an identity would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// Role to assume, if policy says which.
+    pub role: Option<String>,
+    /// What a session shall lose of it.
+    pub narrowing: Narrowing,
+    /// What kind of source it has.
+    pub source: String,
+}
+
 /// From the helper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HelperToCli {
@@ -282,6 +293,8 @@ pub enum HelperToCli {
     },
     /// A piece of the plan, an explanation or a report; pieces follow each other until [`HelperToCli::Done`].
     Text(String),
+    /// To an explanation of what is granted.
+    Granted(Box<Granted>),
     /// Answer to `Identities`.
     Identities(Vec<IdentityOffer>),
     /// Answer to `Sessions`.

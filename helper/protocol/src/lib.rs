@@ -17,6 +17,7 @@ mod cli;
 mod frame;
 pub mod gateway;
 mod init;
+mod narrowing;
 mod reader;
 pub mod state;
 
@@ -25,11 +26,12 @@ use alloc::vec::Vec;
 pub use broker::{BrokerToHelper, HelperToBroker, MintedSession, Minting, SourceCredentials};
 pub use channel::{Channel, ChannelError, Received, wait_for};
 pub use cli::{
-    Ask, CliToHelper, EnvVar, Exit, FailureCode, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion, Prepared,
-    Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,
+    Ask, CliToHelper, EnvVar, Exit, FailureCode, Granted, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion,
+    Prepared, Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,
 };
 pub use frame::{Frame, FrameError, Header, decode, encode};
 pub use init::{HelperToInit, InitToHelper};
+pub use narrowing::{Access, Narrowing};
 pub use reader::{HelperToReader, ReaderToHelper};
 
 /// Version of every message here. A peer that speaks another one is refused with advice to reinstall.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::pattern::{action_covers, is_action, is_partition, is_role};
-use crate::{Access, DATA_READS};
+use crate::pattern::{action_covers, is_account, is_action, is_organization, is_partition, is_policy, is_role};
+use crate::{AWS_OWNED, Access, DATA_READS, GLOBAL_SERVICES, Narrowing};
 
 /// The most characters that STS takes as an inline session policy. It also packs policies, ARNs and tags together and
 /// limits that size; only its answer (`PackedPolicySize`) tells it.
@@ -18,20 +18,6 @@ const ASSUME: &str = "sts:Assume*";
 /// transitive tags come along.
 const STEP: [&str; 3] = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"];
 
-/// What a session shall lose of its role's permissions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Narrowing {
-    /// How much of the role.
-    pub access: Access,
-    /// Actions denied on top: `service:Action`, `*` and `?` in the action.
-    pub deny_actions: Vec<String>,
-    /// ARNs, or patterns of ARNs, of the roles that may be assumed from inside. Empty: none. `arn:aws:iam::*:role/*`
-    /// is every role.
-    pub may_assume: Vec<String>,
-    /// The AWS partition of the role: `aws`, `aws-cn`, `aws-us-gov` ...
-    pub partition: String,
-}
-
 /// What to pass to AssumeRole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compiled {
@@ -41,6 +27,8 @@ pub struct Compiled {
     pub policy_arns: Vec<String>,
     /// What a person should know about it.
     pub notes: Vec<String>,
+    /// What takes the space of `Policy`, and how many characters, longest first.
+    pub takes: Vec<(&'static str, usize)>,
 }
 
 /// Why there is no session policy. Prints as a sentence for the admin.
@@ -53,11 +41,19 @@ pub enum CompileError {
     BadRole(String),
     /// Not an AWS partition.
     BadPartition(String),
+    /// Not an ARN of a managed policy, an account or an organization.
+    BadBound(String),
+    /// More than one thing says what is allowed to begin with.
+    TwoBases,
+    /// `session-policy` is none.
+    BadPolicy(String),
     /// Longer than STS takes.
     TooLong {
         /// Its length in characters.
         length: usize,
-        /// The entries of `deny-actions` and `may-assume` that take the most room, longest first, three at most.
+        /// What takes the space, and how many characters, longest first.
+        takes: Vec<(&'static str, usize)>,
+        /// The entries of the lists that take the most room, longest first, three at most.
         longest: Vec<String>,
     },
 }
@@ -68,65 +64,183 @@ impl fmt::Display for CompileError {
             Self::BadAction(text) => write!(f, "{text:?} is not an action (\"service:Action\")"),
             Self::BadRole(text) => write!(f, "{text:?} is not the ARN of a role"),
             Self::BadPartition(text) => write!(f, "{text:?} is not an AWS partition"),
-            Self::TooLong { length, longest } => write!(
-                f,
-                "the session policy has {length} characters, AWS takes {MAX_CHARACTERS}: drop {} characters of deny-actions \
-                 and may-assume, or merge entries with '*'; the longest: {}",
-                length.saturating_sub(MAX_CHARACTERS),
-                longest.join(", ")
+            Self::BadBound(text) => {
+                write!(f, "{text:?} is not the ARN of a managed policy, an AWS account or an organization")
+            }
+            Self::TwoBases => f.write_str(
+                "session policies add up, so that only one thing may say what is allowed to begin with: an `access` other \
+                 than \"full\", or `policy-arns`, or `session-policy`",
             ),
+            Self::BadPolicy(why) => write!(f, "`session-policy` is no IAM policy: {why}"),
+            Self::TooLong { length, takes, longest } => {
+                let over = length.saturating_sub(MAX_CHARACTERS);
+                write!(
+                    f,
+                    "the session policy has {length} characters, AWS takes {MAX_CHARACTERS}: drop {over} characters of {}, or \
+                     merge entries with '*'",
+                    spelt(takes)
+                )?;
+                match longest.as_slice() {
+                    [] => Ok(()),
+                    some => write!(f, "; the longest: {}", some.join(", ")),
+                }
+            }
         }
     }
 }
 
 impl std::error::Error for CompileError {}
 
-/// Compiles a narrowing to one minimal session policy.
+/// What takes the space, for a person.
+pub fn spelt(takes: &[(&'static str, usize)]) -> String {
+    takes.iter().map(|(what, length)| format!("{what} ({length})")).collect::<Vec<_>>().join(", ")
+}
+
+/// Compiles a narrowing to one minimal session policy. `partition` is that of the role: `aws`, `aws-cn`, `aws-us-gov` ...
 ///
 /// # Errors
 /// A value that is none, or a policy that is too long.
-pub fn compile(narrowing: &Narrowing) -> Result<Compiled, CompileError> {
-    check(narrowing)?;
+pub fn compile(narrowing: &Narrowing, partition: &str) -> Result<Compiled, CompileError> {
+    check(narrowing, partition)?;
     let mut notes = Vec::new();
     let denied = denied_actions(narrowing, &mut notes);
+    let bounds = bounds(narrowing, partition);
     let roles: &[String] = &narrowing.may_assume;
-    let every_role = format!("arn:{}:iam::*:role/*", narrowing.partition);
+    let every_role = format!("arn:{partition}:iam::*:role/*");
     let assume_freely = roles.contains(&every_role);
-    let managed = narrowing.access != Access::Full;
-    if !managed && denied.is_empty() && assume_freely {
+    let base = Base::of(narrowing, partition)?;
+    if base == Base::Everything && denied.is_empty() && bounds.is_empty() && assume_freely {
         return Ok(Compiled::default());
     }
-    let mut statements = Vec::new();
-    if !managed {
-        statements.push(json!({"Effect": "Allow", "Action": "*", "Resource": "*"}));
-    } else if !roles.is_empty() {
-        statements.push(json!({"Effect": "Allow", "Action": STEP, "Resource": one_or_many(roles)}));
+    let is_everything = base == Base::Everything;
+    let (opening, policy_arns) = base.open();
+    let mut parts: Vec<(&'static str, Value)> = opening.into_iter().map(|it| ("what is allowed", it)).collect();
+    if !is_everything && !roles.is_empty() {
+        let step = json!({"Effect": "Allow", "Action": STEP, "Resource": one_or_many(roles)});
+        parts.push(("may-assume", step));
     }
-    statements.extend(denials(denied, roles, assume_freely));
+    parts.extend(denials(denied, narrowing, assume_freely));
+    parts.extend(bounds);
     if !roles.is_empty() {
         notes.push("a role assumed by may-assume is not narrowed: a session policy does not follow into it".to_owned());
     }
+    let takes = space(&parts);
+    let statements: Vec<Value> = parts.into_iter().map(|(_, statement)| statement).collect();
     let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
     let length = policy.chars().count();
     if length > MAX_CHARACTERS {
-        return Err(CompileError::TooLong { length, longest: longest(narrowing) });
+        return Err(CompileError::TooLong { length, takes, longest: longest(narrowing) });
     }
-    let base = format!("arn:{}:iam::aws:policy/ReadOnlyAccess", narrowing.partition);
-    let policy_arns = if managed { vec![base] } else { Vec::new() };
-    Ok(Compiled { policy_json: Some(policy), policy_arns, notes })
+    Ok(Compiled { policy_json: (!statements.is_empty()).then_some(policy), policy_arns, notes, takes })
 }
 
-fn check(narrowing: &Narrowing) -> Result<(), CompileError> {
-    if let Some(bad) = narrowing.deny_actions.iter().find(|action| !is_action(action)) {
+/// What takes how much, longest first.
+fn space(parts: &[(&'static str, Value)]) -> Vec<(&'static str, usize)> {
+    let mut takes: Vec<(&'static str, usize)> = Vec::new();
+    for (what, statement) in parts {
+        let length = statement.to_string().chars().count();
+        match takes.iter_mut().find(|(known, _)| known == what) {
+            Some((_, sum)) => *sum += length,
+            None => takes.push((*what, length)),
+        }
+    }
+    takes.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
+    takes
+}
+
+/// What is allowed to begin with; all else denies.
+#[derive(Debug, PartialEq)]
+enum Base {
+    Everything,
+    Managed(Vec<String>),
+    Own(Vec<Value>),
+}
+
+impl Base {
+    fn of(narrowing: &Narrowing, partition: &str) -> Result<Self, CompileError> {
+        let read_only = || format!("arn:{partition}:iam::aws:policy/ReadOnlyAccess");
+        match (narrowing.access, narrowing.policy_arns.as_slice(), &narrowing.session_policy) {
+            (Access::Full, [], None) => Ok(Self::Everything),
+            (Access::Full, [], Some(text)) => own_statements(text).map(Self::Own).map_err(CompileError::BadPolicy),
+            (Access::Full, arns, None) => Ok(Self::Managed(arns.to_vec())),
+            (Access::Read | Access::ReadMetadata, [], None) => Ok(Self::Managed(vec![read_only()])),
+            _ => Err(CompileError::TwoBases),
+        }
+    }
+
+    /// As statements of the inline policy, and ARNs of managed ones.
+    fn open(self) -> (Vec<Value>, Vec<String>) {
+        match self {
+            Self::Everything => (vec![json!({"Effect": "Allow", "Action": "*", "Resource": "*"})], vec![]),
+            Self::Managed(arns) => (vec![], arns),
+            Self::Own(statements) => (statements, vec![]),
+        }
+    }
+}
+
+/// The statements of a policy document. What they mean is for STS to check.
+fn own_statements(text: &str) -> Result<Vec<Value>, String> {
+    let document: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    if document.get("Version").and_then(Value::as_str) != Some("2012-10-17") {
+        return Err("its Version is not \"2012-10-17\"".to_owned());
+    }
+    let statements = match document.get("Statement") {
+        Some(Value::Array(many)) => many.clone(),
+        Some(one @ Value::Object(_)) => vec![one.clone()],
+        _ => return Err("it has no Statement".to_owned()),
+    };
+    match statements.iter().all(|it| matches!(it.get("Effect").and_then(Value::as_str), Some("Allow" | "Deny"))) {
+        true if !statements.is_empty() => Ok(statements),
+        _ => Err("a Statement needs an Effect, Allow or Deny".to_owned()),
+    }
+}
+
+fn check(narrowing: &Narrowing, partition: &str) -> Result<(), CompileError> {
+    if let Some(bad) = narrowing.deny_actions.iter().chain(&narrowing.allow_actions).find(|action| !is_action(action)) {
         return Err(CompileError::BadAction(bad.clone()));
     }
     if let Some(bad) = narrowing.may_assume.iter().find(|role| !is_role(role)) {
         return Err(CompileError::BadRole(bad.clone()));
     }
-    if !is_partition(&narrowing.partition) {
-        return Err(CompileError::BadPartition(narrowing.partition.clone()));
+    let arns = narrowing.policy_arns.iter().filter(|arn| !is_policy(arn));
+    let accounts = narrowing.accounts.iter().filter(|account| !is_account(account));
+    let org = narrowing.org.iter().filter(|org| !is_organization(org));
+    if let Some(bad) = arns.chain(accounts).chain(org).next() {
+        return Err(CompileError::BadBound(bad.clone()));
     }
-    Ok(())
+    match is_partition(partition) {
+        true => Ok(()),
+        false => Err(CompileError::BadPartition(partition.to_owned())),
+    }
+}
+
+/// What a session is kept to: actions, regions, accounts, an organization. Each is a denial of all else, so that they only
+/// ever narrow each other.
+fn bounds(narrowing: &Narrowing, partition: &str) -> Vec<(&'static str, Value)> {
+    let mut statements = Vec::new();
+    if !narrowing.allow_actions.is_empty() {
+        let steps = if narrowing.may_assume.is_empty() { &[][..] } else { &STEP[..] };
+        let kept: Vec<&str> = narrowing.allow_actions.iter().map(String::as_str).chain(steps.iter().copied()).collect();
+        statements.push(("allow-actions", json!({"Effect": "Deny", "NotAction": one_or_many(&kept), "Resource": "*"})));
+    }
+    if !narrowing.regions.is_empty() {
+        let global: Vec<&str> = GLOBAL_SERVICES.iter().map(|row| row.pattern).collect();
+        let elsewhere = json!({"StringNotEquals": {"aws:RequestedRegion": one_or_many(&narrowing.regions)}});
+        let statement = json!({"Effect": "Deny", "NotAction": global, "Resource": "*", "Condition": elsewhere});
+        statements.push(("regions", statement));
+    }
+    let of_aws: Vec<String> = AWS_OWNED.iter().map(|row| format!("arn:{partition}:{}", row.pattern)).collect();
+    let belongs = |key: &str, to: &[String]| {
+        let elsewhere = json!({"StringNotEqualsIfExists": {key: one_or_many(to)}});
+        json!({"Effect": "Deny", "Action": "*", "NotResource": of_aws, "Condition": elsewhere})
+    };
+    if !narrowing.accounts.is_empty() {
+        statements.push(("accounts", belongs("aws:ResourceAccount", &narrowing.accounts)));
+    }
+    if let Some(org) = &narrowing.org {
+        statements.push(("org", belongs("aws:ResourceOrgID", std::slice::from_ref(org))));
+    }
+    statements
 }
 
 /// The table's and the admin's actions, each once, none that another one covers.
@@ -150,17 +264,21 @@ fn denied_actions<'n>(narrowing: &'n Narrowing, notes: &mut Vec<String>) -> Vec<
 }
 
 /// At most two statements: with no role to assume, [`ASSUME`] is one more action of the first.
-fn denials(mut denied: Vec<&str>, roles: &[String], assume_freely: bool) -> Vec<Value> {
-    let mut statements = Vec::new();
+fn denials(mut denied: Vec<&str>, narrowing: &Narrowing, assume_freely: bool) -> Vec<(&'static str, Value)> {
+    let (mut statements, roles) = (Vec::new(), &narrowing.may_assume);
     if roles.is_empty() && !denied.iter().any(|wide| action_covers(wide, ASSUME)) {
         denied.retain(|narrow| !action_covers(ASSUME, narrow));
         denied.push(ASSUME);
     }
     if !denied.is_empty() {
-        statements.push(json!({"Effect": "Deny", "Action": one_or_many(&denied), "Resource": "*"}));
+        let what = match narrowing.access {
+            Access::ReadMetadata => "access read-metadata and deny-actions",
+            Access::Full | Access::Read => "deny-actions",
+        };
+        statements.push((what, json!({"Effect": "Deny", "Action": one_or_many(&denied), "Resource": "*"})));
     }
     if !roles.is_empty() && !assume_freely {
-        statements.push(json!({"Effect": "Deny", "Action": ASSUME, "NotResource": one_or_many(roles)}));
+        statements.push(("may-assume", json!({"Effect": "Deny", "Action": ASSUME, "NotResource": one_or_many(roles)})));
     }
     statements
 }
@@ -174,217 +292,11 @@ fn one_or_many<T: AsRef<str>>(list: &[T]) -> Value {
 }
 
 fn longest(narrowing: &Narrowing) -> Vec<String> {
-    let mut entries: Vec<&String> = narrowing.deny_actions.iter().chain(&narrowing.may_assume).collect();
+    let lists = [&narrowing.deny_actions, &narrowing.allow_actions, &narrowing.may_assume];
+    let mut entries: Vec<&String> = lists.into_iter().flatten().chain(&narrowing.session_policy).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.len()));
-    entries.into_iter().take(3).cloned().collect()
+    entries.into_iter().take(3).map(|entry| entry.chars().take(128).collect()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::pattern::covers;
-
-    fn narrowing(access: Access, deny: &[&str], assume: &[&str]) -> Narrowing {
-        Narrowing {
-            access,
-            deny_actions: deny.iter().map(ToString::to_string).collect(),
-            may_assume: assume.iter().map(ToString::to_string).collect(),
-            partition: "aws".to_owned(),
-        }
-    }
-
-    fn statements(compiled: &Compiled) -> Vec<Value> {
-        let policy: Value = serde_json::from_str(compiled.policy_json.as_deref().unwrap()).unwrap();
-        policy["Statement"].as_array().unwrap().clone()
-    }
-
-    fn strings(value: &Value) -> Vec<String> {
-        match value {
-            Value::String(one) => vec![one.clone()],
-            Value::Array(many) => many.iter().flat_map(strings).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// What IAM would say of an action on a resource: the inline policy and the managed one as a union, less denials.
-    /// `managed` stands for ReadOnlyAccess.
-    fn allows(compiled: &Compiled, managed: &[&str], action: &str, resource: &str) -> bool {
-        let Some(_) = &compiled.policy_json else {
-            return compiled.policy_arns.is_empty();
-        };
-        let hit = |list: &Value, text: &str| strings(list).iter().any(|wide| covers(wide, text));
-        let applies = |it: &Value, effect: &str| {
-            it["Effect"] == effect
-                && hit(&it["Action"], action)
-                && if it["NotResource"].is_null() {
-                    hit(&it["Resource"], resource)
-                } else {
-                    !hit(&it["NotResource"], resource)
-                }
-        };
-        let by_base = !compiled.policy_arns.is_empty() && managed.iter().any(|wide| covers(wide, action));
-        let all = statements(compiled);
-        (by_base || all.iter().any(|it| applies(it, "Allow"))) && !all.iter().any(|it| applies(it, "Deny"))
-    }
-
-    const READ_ONLY: [&str; 5] = ["s3:Get*", "s3:List*", "ssm:Get*", "ec2:Describe*", "sts:GetCallerIdentity"];
-    const ROLE: &str = "arn:aws:iam::111122223333:role/next";
-    const EVERY_ROLE: &str = "arn:aws:iam::*:role/*";
-
-    #[test]
-    fn full_access_is_allow_all_less_assuming_roles() {
-        let compiled = compile(&narrowing(Access::Full, &[], &[])).unwrap();
-        let expected = r#"{"Statement":[{"Action":"*","Effect":"Allow","Resource":"*"},{"Action":"sts:Assume*","Effect":"Deny","Resource":"*"}],"Version":"2012-10-17"}"#;
-        // The members of an object stand in any order.
-        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-        assert_eq!(compiled.policy_json.as_deref().map(read), Some(read(expected)));
-        assert_eq!(compiled.policy_arns, Vec::<String>::new());
-    }
-
-    #[test]
-    fn where_nothing_is_to_be_denied_there_is_no_policy() {
-        assert_eq!(compile(&narrowing(Access::Full, &[], &[EVERY_ROLE])).unwrap(), Compiled::default());
-    }
-
-    #[test]
-    fn read_access_is_the_managed_policy_and_an_inline_one_that_only_denies() {
-        for access in [Access::Read, Access::ReadMetadata] {
-            let compiled = compile(&narrowing(access, &["sqs:PurgeQueue"], &[])).unwrap();
-            assert_eq!(compiled.policy_arns, ["arn:aws:iam::aws:policy/ReadOnlyAccess"]);
-            assert!(statements(&compiled).iter().all(|statement| statement["Effect"] == "Deny"));
-        }
-    }
-
-    #[test]
-    fn the_managed_policy_is_that_of_the_roles_partition() {
-        let compiled = compile(&Narrowing { partition: "aws-cn".into(), ..narrowing(Access::Read, &[], &[]) }).unwrap();
-        assert_eq!(compiled.policy_arns, ["arn:aws-cn:iam::aws:policy/ReadOnlyAccess"]);
-    }
-
-    #[test]
-    fn reading_metadata_reads_no_data() {
-        let read = compile(&narrowing(Access::Read, &[], &[])).unwrap();
-        let metadata = compile(&narrowing(Access::ReadMetadata, &[], &[])).unwrap();
-        for (action, by_read, by_metadata) in [
-            ("s3:ListBucket", true, true),
-            ("s3:GetBucketPolicy", true, true),
-            ("s3:GetObject", true, false),
-            ("s3:GetObjectVersion", true, false),
-            ("ssm:GetParametersByPath", true, false),
-            ("ec2:DescribeInstances", true, true),
-            ("ec2:DescribeInstanceAttribute", true, false),
-            ("s3:PutObject", false, false),
-        ] {
-            assert_eq!(allows(&read, &READ_ONLY, action, "*"), by_read, "{action}");
-            assert_eq!(allows(&metadata, &READ_ONLY, action, "*"), by_metadata, "{action}");
-        }
-    }
-
-    #[test]
-    fn the_data_table_is_sound_and_leaves_room_for_a_sites_own_denials() {
-        let metadata = compile(&narrowing(Access::ReadMetadata, &[], &[])).unwrap();
-        assert!(metadata.policy_json.unwrap().len() < 1600);
-        assert_eq!(metadata.notes, Vec::<String>::new(), "no row covers another");
-        assert!(DATA_READS.iter().all(|row| is_action(row.action) && !row.reason.is_empty()));
-        assert!(DATA_READS.is_sorted_by_key(|row| row.action));
-    }
-
-    #[test]
-    fn only_the_named_roles_can_be_assumed_from_any_base() {
-        for access in [Access::Full, Access::Read, Access::ReadMetadata] {
-            let none = compile(&narrowing(access, &[], &[])).unwrap();
-            let one = compile(&narrowing(access, &[], &[ROLE])).unwrap();
-            for action in ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoot"] {
-                assert!(!allows(&none, &READ_ONLY, action, ROLE));
-                assert!(!allows(&one, &READ_ONLY, action, "arn:aws:iam::111122223333:role/other"));
-            }
-            assert!(allows(&one, &READ_ONLY, "sts:AssumeRole", ROLE));
-            assert!(one.notes.iter().any(|note| note.contains("not narrowed")));
-        }
-    }
-
-    #[test]
-    fn an_action_that_is_denied_already_is_left_out_and_said() {
-        let compiled = compile(&narrowing(Access::Full, &["s3:Put*", "s3:PutObject", "sts:*"], &[])).unwrap();
-        assert_eq!(strings(&statements(&compiled)[1]["Action"]), ["s3:Put*", "sts:*"]);
-        assert_eq!(compiled.notes, ["s3:PutObject is denied by s3:Put* already"]);
-    }
-
-    #[test]
-    fn a_policy_that_is_too_long_says_by_how_much_and_what_to_drop() {
-        let actions: Vec<String> = (0..100).map(|n| format!("service:SomeLongActionName{n}")).collect();
-        let error = compile(&Narrowing { deny_actions: actions, ..narrowing(Access::Full, &[], &[]) }).unwrap_err();
-        let CompileError::TooLong { length, longest } = &error else { panic!("{error}") };
-        assert!(*length > MAX_CHARACTERS);
-        assert_eq!(longest.len(), 3);
-        assert!(error.to_string().contains(&format!("drop {} characters", length - MAX_CHARACTERS)), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_action_role_or_partition_is_refused() {
-        for bad in ["*", "s3", "s3:", ":Get", "s*:Get", "S3:Get", "s3:Get\"", "s3:Get,x", "s3:Gét"] {
-            let error = compile(&narrowing(Access::Full, &[bad], &[])).unwrap_err();
-            assert_eq!(error, CompileError::BadAction(bad.to_owned()));
-        }
-        for bad in
-            ["*", "arn:aws:iam::1:user/x", "arn:aws:iam::1:role/", "arn:aws:iam::1:role/x\"", "arn:*:iam::1:role/x"]
-        {
-            let error = compile(&narrowing(Access::Full, &[], &[bad])).unwrap_err();
-            assert_eq!(error, CompileError::BadRole(bad.to_owned()));
-        }
-        let odd = Narrowing { partition: "\"aws".into(), ..narrowing(Access::Read, &[], &[]) };
-        assert_eq!(compile(&odd), Err(CompileError::BadPartition("\"aws".into())));
-    }
-
-    fn action() -> impl Strategy<Value = String> {
-        "(s3|ssm|sts|ec2):(Get|List|Assume|\\*)(Object|Role|\\?|\\*)?"
-    }
-
-    fn any_texts() -> impl Strategy<Value = Vec<String>> {
-        prop::collection::vec(".{0,24}", 0..4)
-    }
-
-    proptest! {
-        #[test]
-        fn one_more_denial_never_widens(
-            access in prop::sample::select(vec![Access::Full, Access::Read, Access::ReadMetadata]),
-            deny in prop::collection::vec(action(), 0..4),
-            more in action(),
-            asked in "(s3|ssm|sts|ec2):(Get|List|Assume|Put)(Object|Role|Parameter)",
-            assume in prop::collection::vec(prop::sample::select(vec![ROLE, EVERY_ROLE]), 0..2),
-        ) {
-            let before = Narrowing { deny_actions: deny, ..narrowing(access, &[], &assume) };
-            let mut after = before.clone();
-            after.deny_actions.push(more);
-            let (before, after) = (compile(&before).unwrap(), compile(&after).unwrap());
-            prop_assert!(allows(&before, &READ_ONLY, &asked, ROLE) || !allows(&after, &READ_ONLY, &asked, ROLE));
-        }
-
-        #[test]
-        fn what_is_named_in_deny_actions_is_denied(
-            access in prop::sample::select(vec![Access::Full, Access::Read, Access::ReadMetadata]),
-            deny in prop::collection::vec(action(), 1..6),
-        ) {
-            let compiled = compile(&Narrowing { deny_actions: deny.clone(), ..narrowing(access, &[], &[ROLE]) }).unwrap();
-            for pattern in deny {
-                let asked = pattern.replace('*', "Something").replace('?', "x");
-                prop_assert!(!allows(&compiled, &["*"], &asked, ROLE), "{asked}");
-            }
-        }
-
-        #[test]
-        fn less_access_never_widens(deny in prop::collection::vec(action(), 0..4), asked in action()) {
-            let of = |access| compile(&Narrowing { deny_actions: deny.clone(), ..narrowing(access, &[], &[]) }).unwrap();
-            let (full, read, metadata) = (of(Access::Full), of(Access::Read), of(Access::ReadMetadata));
-            prop_assert!(allows(&full, &READ_ONLY, &asked, ROLE) || !allows(&read, &READ_ONLY, &asked, ROLE));
-            prop_assert!(allows(&read, &READ_ONLY, &asked, ROLE) || !allows(&metadata, &READ_ONLY, &asked, ROLE));
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(deny in any_texts(), assume in any_texts(), partition in ".{0,8}") {
-            let _ = compile(&Narrowing { access: Access::Full, deny_actions: deny, may_assume: assume, partition });
-        }
-    }
-}
+mod tests;

@@ -56,6 +56,32 @@ pub(crate) fn is_role(text: &str) -> bool {
         && resource.strip_prefix("role/").is_some_and(|role| !role.is_empty() && role.chars().all(good))
 }
 
+/// `arn:PARTITION:iam::ACCOUNT:policy/NAME`, of AWS or of an account.
+pub fn is_policy(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
+    let mut fields = text.splitn(6, ':');
+    let mut next = || fields.next().unwrap_or_default();
+    let (arn, partition, service, region, account, resource) = (next(), next(), next(), next(), next(), next());
+    arn == "arn"
+        && is_partition(partition)
+        && service == "iam"
+        && region.is_empty()
+        && (account == "aws" || is_account(account))
+        && resource.strip_prefix("policy/").is_some_and(|name| !name.is_empty() && name.chars().all(good))
+}
+
+/// Twelve digits.
+pub fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
+}
+
+/// `o-` and 10 to 32 letters and digits.
+/// <https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.html>
+pub fn is_organization(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.strip_prefix("o-").is_some_and(|id| (10..=32).contains(&id.len()) && id.chars().all(good))
+}
+
 pub(crate) fn is_partition(text: &str) -> bool {
     text.starts_with("aws") && text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
 }

@@ -42,7 +42,7 @@ pub(crate) fn start(
         manner: Manner::Files,
     };
     let source = granting.source.as_ref().map(SourceFile::open).transpose();
-    let source = source.map_err(|what| refuse(FailureCode::Credentials, format_args!("source: {what}")))?;
+    let source = source.map_err(|what| refuse(FailureCode::Credentials, format_args!("source: {what}")))?.flatten();
     let child = service.start(None)?;
     let message = HelperToBroker::Mint(Box::new(granting.minting.clone()));
     let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();

@@ -3,19 +3,15 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use agent_aws_plan::Grant;
+use agent_aws_plan::{Grant, facts, minting};
 use agent_aws_policy::{
-    Access, Ask as PolicyAsk, Attribution, Decision, Denial, Granted, Network, Policy, Reach, Sandbox, SourceKind,
-    Wanted, is_region,
+    Ask as PolicyAsk, Decision, Denial, Granted, Network, Policy, Reach, Sandbox, SourceKind, Wanted, is_region,
 };
-use agent_aws_protocol::{Ask, FailureCode, Minting, Refusal, RunRequest, SourceCredentials};
+use agent_aws_protocol::{Ask, FailureCode, Minting, Refusal, RunRequest};
 
 use crate::installation::{open_directory_of_root, open_file_of_root};
 use crate::refusal::{advise, refuse};
 use crate::subject::Person;
-
-/// How long a session passed on or exchanged for an own profile lasts, in seconds.
-const OWN_DURATION: u32 = 3600;
 
 /// Everything that follows from the decision.
 pub(crate) struct Granting {
@@ -23,27 +19,27 @@ pub(crate) struct Granting {
     pub(crate) grant: Grant,
     /// For the broker.
     pub(crate) minting: Minting,
-    /// The source file, for a system source.
+    /// Where the credentials of a system source are.
+    pub(crate) kind: Option<SourceKind>,
+    /// The file of it, where it has one.
     pub(crate) source: Option<SourceFile>,
 }
 
-/// A root-owned source of credentials: its directory stays open, so that it can be reopened at each renewal.
+/// A root-owned file of a source: its directory stays open, so that it can be reopened at each renewal.
 pub(crate) struct SourceFile {
     directory: OwnedFd,
     path: PathBuf,
+    secret: bool,
 }
 
 impl SourceFile {
-    /// Where policy says that it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Opens it as it is now: rotation works by replacing the file.
-    pub(crate) fn open(&self) -> Result<OwnedFd, String> {
+    /// Opens it as it is now: rotation works by replacing the file. One that is not secret is a program, which the broker
+    /// executes by its name: it is looked at, and not handed over.
+    pub(crate) fn open(&self) -> Result<Option<OwnedFd>, String> {
         let name = self.path.file_name().unwrap_or_default();
-        open_file_of_root(&self.directory, Path::new(name), true)
-            .map_err(|what| format!("{}: {what}", self.path.display()))
+        let file = open_file_of_root(&self.directory, Path::new(name), self.secret)
+            .map_err(|what| format!("{}: {what}", self.path.display()))?;
+        Ok(self.secret.then_some(file))
     }
 }
 
@@ -100,16 +96,17 @@ fn granting(
     session: &str,
 ) -> Result<Granting, Refusal> {
     let sandbox = decision.sandbox;
-    let mut minting = minting(decision, person, request, session);
-    narrow(&mut minting, request)?;
+    let minting = minting(decision, &person.caller.login, request, session)
+        .map_err(|text| refuse(FailureCode::BadRequest, text))?;
     let region = request.region.clone().or_else(|| minting.region.clone());
     if !region.as_deref().is_none_or(is_region) {
         return Err(refuse(FailureCode::BadRequest, "--region is no AWS region"));
     }
-    let (source, aliases) = match &decision.identity {
-        Granted::Policy(identity, source) => (Some(open_source(&source.kind)?), identity.aliases.clone()),
+    let (kind, aliases) = match &decision.identity {
+        Granted::Policy(identity, source) => (Some(source.kind.clone()), identity.aliases.clone()),
         Granted::Own { .. } => (None, vec![]),
     };
+    let source = kind.as_ref().map(open_source).transpose()?.flatten();
     let spelt_out = |words| {
         let spelt = policy.spelt_out(words, region.as_deref());
         spelt.map_err(|what| refuse(FailureCode::BadRequest, format_args!("--allow-name: {what}")))
@@ -121,7 +118,8 @@ fn granting(
         identity: decision.identity.to_string(),
         facts: facts(&minting, decision),
         aliases,
-        access: minting.access.clone(),
+        role: minting.role.clone(),
+        narrowing: minting.narrowing.clone(),
         region,
         sandbox: sandbox.name.clone(),
         network: decision.network,
@@ -138,7 +136,7 @@ fn granting(
         waived: sandbox.waive.iter().map(ToString::to_string).collect(),
         rw_paths: sandbox.rw_paths.iter().map(|p| p.resolve(&person.caller.home)).collect(),
     };
-    Ok(Granting { grant, minting, source })
+    Ok(Granting { grant, minting, kind, source })
 }
 
 /// The ports that the caller wants on the host's loopback, where policy lets them.
@@ -152,134 +150,20 @@ fn published(sandbox: &Sandbox, request: &RunRequest) -> Result<Vec<u16>, Refusa
     }
 }
 
-fn minting(decision: &Decision<'_>, person: &Person, request: &RunRequest, session: &str) -> Minting {
-    let session_name = session_name(&person.caller.login, session);
-    match &decision.identity {
-        Granted::Policy(identity, source) => {
-            let full = identity.attribution == Attribution::Full;
-            let SourceKind::ProfileFile { profile, .. } = &source.kind;
-            Minting {
-                identity: identity.name.clone(),
-                source: SourceCredentials::ProfileFile { profile: profile.clone() },
-                role: Some(identity.role.clone()),
-                external_id: identity.external_id.clone(),
-                region: identity.region.clone().or_else(|| source.region.clone()),
-                sts_endpoint: source.sts_endpoint.clone(),
-                duration: u32::try_from(identity.duration.as_secs()).unwrap_or(3600),
-                session_name,
-                source_identity: full.then(|| aws_name(&person.caller.login)),
-                tags: if full { tags(person, identity.name.as_str(), session) } else { vec![] },
-                access: identity.access.to_string(),
-                deny_actions: identity.deny_actions.clone(),
-                may_assume: identity.may_assume.clone(),
-            }
-        }
-        Granted::Own { profile } => Minting {
-            identity: format!("own:{profile}"),
-            source: SourceCredentials::Own { profile: (*profile).to_string() },
-            role: None,
-            external_id: None,
-            region: request.region.clone(),
-            sts_endpoint: own_variable(request, b"AWS_ENDPOINT_URL_STS"),
-            duration: OWN_DURATION,
-            session_name,
-            source_identity: None,
-            tags: vec![],
-            access: "full".into(),
-            deny_actions: vec![],
-            // A session of one's own is passed on as it is, or exchanged: nothing narrows it.
-            may_assume: vec!["arn:aws:iam::*:role/*".into()],
-        },
-    }
-}
-
-/// What the caller does without, of what policy gives.
-fn narrow(minting: &mut Minting, request: &RunRequest) -> Result<(), Refusal> {
-    if let Some(asked) = &request.access {
-        let rank = |word: &str| Access::WORDS.iter().position(|(known, _)| *known == word);
-        if rank(asked).is_none_or(|asked| Some(asked) < rank(&minting.access)) {
-            let text = format!("--access {asked} is not less than the `{}` of this identity", minting.access);
-            return Err(refuse(FailureCode::BadRequest, text));
-        }
-        minting.access.clone_from(asked);
-    }
-    minting.deny_actions.extend(request.deny_actions.iter().cloned());
-    Ok(())
-}
-
-/// What the caller's environment says to the broker of an own source.
-fn own_variable(request: &RunRequest, name: &[u8]) -> Option<String> {
-    let given = request.own.environment.iter().find(|v| v.name == name)?;
-    String::from_utf8(given.value.clone()).ok()
-}
-
-/// Session tags of attribution = "full".
-fn tags(person: &Person, identity: &str, session: &str) -> Vec<(String, String)> {
-    vec![
-        ("agent-aws:user".into(), aws_name(&person.caller.login)),
-        ("agent-aws:identity".into(), aws_name(identity)),
-        ("agent-aws:session".into(), session.into()),
-    ]
-}
-
-/// Only what STS admits in a SourceIdentity, a session name and a tag: `[\w+=,.@-]`.
-fn aws_name(text: &str) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) { c } else { '_' }
-    };
-    let name: String = text.chars().map(plain).take(64).collect();
-    if name.len() < 2 { format!("{name}__") } else { name }
-}
-
-/// `RoleSessionName`, 2 to 64 characters: the login name and the session id.
-fn session_name(login: &str, session: &str) -> String {
-    let room = 64usize.saturating_sub(session.len() + 1);
-    let login: String = aws_name(login).chars().take(room).collect();
-    format!("{login}-{session}")
-}
-
-fn open_source(kind: &SourceKind) -> Result<SourceFile, Refusal> {
-    let SourceKind::ProfileFile { path, .. } = kind;
+/// The file of a source, if it has one: opened now, so that a session does not begin without.
+fn open_source(kind: &SourceKind) -> Result<Option<SourceFile>, Refusal> {
+    let Some((path, secret)) = kind.file() else { return Ok(None) };
     let advice = "ask your administrator: the source of this identity is not usable";
     let fail = |what: String| advise(FailureCode::Credentials, format_args!("source: {what}"), advice);
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let directory = open_directory_of_root(parent).map_err(fail)?;
-    let file = SourceFile { directory, path: path.clone() };
+    let directory = open_directory_of_root(path.parent().unwrap_or(Path::new("/"))).map_err(fail)?;
+    let file = SourceFile { directory, path: path.into(), secret };
     file.open().map_err(fail)?;
-    Ok(file)
-}
-
-fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
-    let (source, narrowed) = match &decision.identity {
-        Granted::Policy(_, source) => (format!("system ({})", source.name), true),
-        Granted::Own { profile } => (format!("own (AWS profile {profile})"), false),
-    };
-    let attribution = if minting.source_identity.is_some() { "full (SourceIdentity and tags)" } else { "name" };
-    let of_policy = |text: String| if narrowed { text } else { String::new() };
-    let rows = [
-        ("access", minting.access.clone()),
-        ("role", minting.role.clone().unwrap_or_default()),
-        ("source", source),
-        ("duration", of_policy(format!("{} s", minting.duration))),
-        ("attribution", of_policy(attribution.into())),
-        ("denied", minting.deny_actions.join(", ")),
-        ("may assume", of_policy(minting.may_assume.join(", "))),
-    ];
-    rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.into(), value)).collect()
+    Ok(Some(file))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_for_aws_hold_only_what_sts_admits() {
-        assert_eq!(aws_name("jo smith/../x"), "jo_smith_.._x");
-        assert_eq!(aws_name(""), "__");
-        let name = session_name(&"x".repeat(200), "0011223344556677");
-        assert_eq!(name.len(), 64);
-        assert!(name.ends_with("-0011223344556677"));
-    }
 
     #[test]
     fn the_text_for_a_denied_and_for_an_unknown_identity_is_one_constant() {

@@ -256,7 +256,7 @@ fn origin(why: Showing) -> Origin {
 
 fn system_source_needs_privilege(entered: &Entered, decided: &Result<Granting, Refusal>) -> Result<(), Refusal> {
     let of_system = match decided {
-        Ok(granting) => granting.source.is_some(),
+        Ok(granting) => granting.kind.is_some(),
         Err(refusal) => refusal.code == FailureCode::Credentials,
     };
     if entered.mode.is_privileged() || !of_system {
@@ -288,7 +288,7 @@ fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(
         "start",
         &[
             ("sandbox", &granting.grant.sandbox),
-            ("access", &granting.grant.access),
+            ("access", &granting.grant.narrowing.access),
             ("network", &granting.grant.network),
             ("project", &plan.project.display()),
             ("command", &shown),

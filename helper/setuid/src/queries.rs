@@ -1,8 +1,8 @@
 //! Questions that start nothing: what may I use, what runs, why not, is the installation right.
 
 use agent_aws_plan::Plan;
-use agent_aws_policy::{Network, Policy};
-use agent_aws_protocol::{Channel, FailureCode, HelperToCli, IdentityOffer, PolicyQuestion, Refusal};
+use agent_aws_policy::{Narrowing, Network, Policy};
+use agent_aws_protocol::{Channel, FailureCode, Granted, HelperToCli, IdentityOffer, PolicyQuestion, Refusal};
 
 use crate::audit::Audit;
 use crate::child::Child;
@@ -57,7 +57,7 @@ pub(crate) fn identities(entered: &Entered, cli: &Channel, person: Asked, reader
         IdentityOffer {
             name: offer.identity.to_string(),
             role: identity.map(|i| i.role.clone()),
-            access: identity.map_or("full".into(), |i| i.access.to_string()),
+            access: identity.map_or("full".into(), |i| i.narrowing.access.to_string()),
             sandboxes: offer.sandboxes.iter().map(|s| s.name.clone()).collect(),
         }
     });
@@ -103,16 +103,32 @@ pub(crate) fn policy(
     let asked = ask(&question.identity, question.sandbox.as_deref(), None::<Network>);
     let explanation = policy.explain(&person.subject, &asked, entered.root_caller);
     let mut text = match &explanation.outcome {
-        Ok(decision) => format!(
-            "granted: {} in sandbox {} (network {}), by {}\n",
-            decision.identity, decision.sandbox.name, decision.network, decision.rule
-        ),
+        Ok(decision) => {
+            send(cli, &HelperToCli::Granted(Box::new(granted(&decision.identity))))?;
+            format!(
+                "granted: {} in sandbox {} (network {}), by {}\n",
+                decision.identity, decision.sandbox.name, decision.network, decision.rule
+            )
+        }
         Err(denial) => format!("not granted: {}\n", denied(denial).text),
     };
     for rule in &explanation.rules {
         text.push_str(&format!("  {} {}: {}\n", rule.kind, rule.position, rule.verdict));
     }
     say(cli, &text)
+}
+
+fn granted(identity: &agent_aws_policy::Granted<'_>) -> Granted {
+    match identity {
+        agent_aws_policy::Granted::Policy(identity, source) => Granted {
+            role: Some(identity.role.clone()),
+            narrowing: identity.narrowing.clone(),
+            source: source.kind.to_string(),
+        },
+        agent_aws_policy::Granted::Own { .. } => {
+            Granted { role: None, narrowing: Narrowing::default(), source: "own".into() }
+        }
+    }
 }
 
 /// `agent-aws doctor`, the side that only the helper can see.

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use agent_aws_policy::{Ask, Decision, Granted, SourceKind, Wanted};
+use agent_aws_policy::{Ask, Decision, Granted, Wanted};
 
 use crate::decide::{Granting, SourceFile};
 use crate::policy_files::PolicyFiles;
@@ -32,7 +32,8 @@ impl Renewal {
         let revoked = |_| Declined::Revoked("policy does not grant this identity any more".into());
         let decision = policy.decide(&self.person.subject, &ask).map_err(revoked)?;
         self.same(&decision).map_err(Declined::Revoked)?;
-        self.granting.source.as_ref().map(SourceFile::open).transpose().map_err(Declined::Undecided)
+        let source = self.granting.source.as_ref().map(SourceFile::open).transpose();
+        source.map(Option::flatten).map_err(Declined::Undecided)
     }
 
     /// A session keeps what it was told when it began. Where that changed, it must begin again.
@@ -40,9 +41,8 @@ impl Renewal {
         let Granted::Policy(identity, source) = &decision.identity else {
             return Ok(());
         };
-        let SourceKind::ProfileFile { path, .. } = &source.kind;
-        let moved = self.granting.source.as_ref().is_none_or(|s| s.path() != path);
-        match self.granting.minting.role.as_ref() == Some(&identity.role) && !moved {
+        let same = self.granting.kind.as_ref() == Some(&source.kind);
+        match self.granting.minting.role.as_ref() == Some(&identity.role) && same {
             true => Ok(()),
             false => Err("policy gives this identity another role or source now: start a new session".into()),
         }

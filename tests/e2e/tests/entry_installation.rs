@@ -153,6 +153,11 @@ fn a_copy_elsewhere_has_no_power(mode: Mode) {
     copy(&helper, &theirs).unwrap();
     chown(&theirs, Some(alice.uid), Some(alice.gid)).unwrap();
     mode_of(&theirs, 0o755);
+    ask(&scene, &theirs).refused("agent-aws-reader: No such file");
+    // With what it takes to decide beside it, too.
+    let reader = theirs.with_file_name("agent-aws-reader");
+    copy(helper.with_file_name("agent-aws-reader"), &reader).unwrap();
+    mode_of(&reader, 0o755);
     ask(&scene, &theirs).refused("needs the setuid helper");
     mode_of(&theirs, 0o4755);
     ask(&scene, &theirs).refused("");

@@ -143,6 +143,14 @@ fn every_child_gives_privilege_up_in_the_one_right_order(mode: Mode) {
         Mode::Unprivileged => assert_eq!(found[..executed], ["ambient", "no_new_privs", "not dumpable"], "broker"),
     }
     assert_eq!(found[executed..].iter().filter(|s| **s == "seccomp").count(), 1, "broker: {found:?}");
+    let reader = who_executed(&all, "agent-aws-reader");
+    let found = steps(&all, reader);
+    let executed = found.iter().position(|s| *s == "execute").unwrap();
+    match mode {
+        Mode::Setuid => assert_eq!(found[..executed], drop, "reader"),
+        Mode::Unprivileged => assert_eq!(found[..executed], ["ambient", "no_new_privs", "not dumpable"], "reader"),
+    }
+    assert_eq!(found[executed..], ["execute", "not dumpable", "seccomp"], "reader");
     if mode == Mode::Setuid {
         // It keeps three capabilities, which no file that it executes can add to.
         let plumber = who_executed(&all, "agent-aws-plumber");
@@ -153,7 +161,7 @@ fn every_child_gives_privilege_up_in_the_one_right_order(mode: Mode) {
             "not dumpable",
         ];
         assert_eq!(found[..executed], order, "plumber");
-        let others = [helper(&all), init, broker, plumber];
+        let others = [helper(&all), init, broker, plumber, reader];
         let rest = pids(&all).into_iter().filter(|pid| !others.contains(pid));
         let dropped: Vec<_> = rest.map(|pid| steps(&all, pid)).filter(|s| s.contains(&"uid")).collect();
         assert_eq!(dropped, [drop], "the one who asks the database");
@@ -181,8 +189,8 @@ fn after_each_drop_a_way_back_is_tried_and_refused(mode: Mode) {
         let back = after.iter().find(|c| c.starts_with("set") && c.contains("uid(") && c.ends_with("= 0"));
         assert_eq!(back, None, "in {after:#?}");
     }
-    // The one who asks the database, broker, plumber, init.
-    assert_eq!(seen, if mode == Mode::Setuid { 4 } else { 1 }, "{all:#?}");
+    // The one who asks the database, reader, broker, plumber, init.
+    assert_eq!(seen, if mode == Mode::Setuid { 5 } else { 1 }, "{all:#?}");
 }
 
 /// Case 64 (origin: runc's pidfd socket): a number may belong to somebody else by now, a pidfd never.

@@ -62,6 +62,9 @@ pub(crate) struct Role {
     /// Trusts only callers with a second factor.
     #[serde(default)]
     pub(crate) require_mfa: bool,
+    /// Whoever shows one of these may assume it without keys.
+    #[serde(default)]
+    pub(crate) web_identity_tokens: Vec<Secret>,
     #[serde(default)]
     pub(crate) policy: Permissions,
 }

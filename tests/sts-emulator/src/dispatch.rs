@@ -103,6 +103,10 @@ fn answer(
     protocol: Protocol,
     record: &mut RecordedRequest,
 ) -> Result<Answer, ApiError> {
+    let is_anonymous = request.header("authorization").is_none();
+    if protocol == STS && is_anonymous && record.action == "AssumeRoleWithWebIdentity" {
+        return sts::with_web_identity(state, &read_params(request));
+    }
     let claim = sigv4::parse(request)?;
     let caller = authenticate(state, request, &claim)?;
     record.caller_arn = Some(caller.principal.arn.clone());

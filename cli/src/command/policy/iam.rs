@@ -4,7 +4,7 @@ use agent_aws_policy::{Attribution, Identity, Policy};
 use agent_aws_session_policy::compile;
 use serde_json::{Map, Value, json};
 
-use super::narrowing;
+use super::partition;
 use crate::failure::Failure;
 use crate::say;
 
@@ -30,7 +30,7 @@ pub(super) fn iam(policy: &Policy, name: &str) -> Result<(), Failure> {
         format!("# What the credentials of source `{}` must be allowed", identity.source),
         text(&permission(identity)),
     ];
-    let compiled = narrowing(identity).and_then(|narrowing| compile(&narrowing).ok()).unwrap_or_default();
+    let compiled = compile(&identity.narrowing, partition(identity)).unwrap_or_default();
     if let Some(document) = compiled.policy_json {
         let managed = compiled.policy_arns.join(", ");
         let with = if managed.is_empty() { String::new() } else { format!(", together with {managed}") };

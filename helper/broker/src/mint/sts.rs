@@ -20,6 +20,9 @@ const OPERATION: Duration = Duration::from_secs(10);
 /// One attempt.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
+/// A session that only assumes another role, in seconds: the shortest there is.
+const SHORTEST: i32 = 900;
+
 /// STS, with the credentials of one mint.
 #[derive(Debug)]
 pub(super) struct Sts {
@@ -50,7 +53,13 @@ impl Caller {
 }
 
 impl Sts {
-    pub(super) fn new(minting: &Minting, place: Place, credentials: Credentials, http: &SharedHttpClient) -> Self {
+    /// Without credentials, calls that need none can be made.
+    pub(super) fn new(
+        minting: &Minting,
+        place: Place,
+        credentials: Option<Credentials>,
+        http: &SharedHttpClient,
+    ) -> Self {
         let region = minting.region.clone().or(place.region).unwrap_or_else(|| DEFAULT_REGION.into());
         let endpoint = minting.sts_endpoint.clone().or(place.endpoint);
         let timeouts = TimeoutConfig::builder()
@@ -61,11 +70,15 @@ impl Sts {
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.clone()))
-            .credentials_provider(credentials)
             .http_client(http.clone())
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(credentials) = credentials {
+            config = config.credentials_provider(credentials);
+        }
+        config.set_use_fips(minting.fips.then_some(true));
+        config.set_use_dual_stack(minting.dual_stack.then_some(true));
         config.set_endpoint_url(endpoint.clone());
         Self {
             client: Client::from_conf(config.build()),
@@ -98,6 +111,24 @@ impl Sts {
         let arn = answer.assumed_role_user().map(|u| u.arn().to_owned());
         let arn = arn.ok_or_else(|| incomplete(&operation))?;
         issued(&operation, answer.credentials(), Caller::of(arn))
+    }
+
+    /// A role on the way to another one: as it is, for as short as it goes.
+    pub(super) async fn step(&self, session_name: &str, role: &Role) -> Result<Issued, Cause> {
+        let operation = format!("AssumeRole {}", role.arn);
+        let call = self.client.assume_role().role_arn(&role.arn).role_session_name(session_name);
+        let call = call.duration_seconds(SHORTEST).set_external_id(role.external_id.clone());
+        let answer = call.send().await.map_err(|e| Cause::sts(&operation, &self.endpoint, &e))?;
+        issued(&operation, answer.credentials(), Caller::of(role.arn.clone()))
+    }
+
+    /// The same with a token.
+    pub(super) async fn with_web_identity(&self, session_name: &str, role: &str, token: &str) -> Result<Issued, Cause> {
+        let operation = format!("AssumeRoleWithWebIdentity {role}");
+        let call = self.client.assume_role_with_web_identity().role_arn(role).role_session_name(session_name);
+        let call = call.web_identity_token(token).duration_seconds(SHORTEST);
+        let answer = call.send().await.map_err(|e| Cause::sts(&operation, &self.endpoint, &e))?;
+        issued(&operation, answer.credentials(), Caller::of(role.to_owned()))
     }
 
     /// With the serial number and a code of a second factor, where there is one.

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
 
-use super::{Factor, Resolved, Role};
+use super::{Base, Factor, Resolved, Role};
 use crate::cause::Cause;
 
 /// A credential_process may ask somebody; it may not ask for ever. A start may take half a minute in all: that it was this
@@ -58,15 +58,15 @@ impl OwnProfile {
         let factor = text("mfa_serial").map(|serial| Factor { serial, process: text("mfa_process") });
         let (role, base) = match chain(&self.name, text) {
             Some((role, base)) => (Some(role), base),
-            None => (None, Base::Profile(self.name.clone())),
+            None => (None, Given::Profile(self.name.clone())),
         };
         let credentials = match base {
-            Base::Keys(credentials) => credentials,
-            Base::Profile(name) => self.credentials_of(&name, place.region.clone()).await?,
+            Given::Keys(credentials) => credentials,
+            Given::Profile(name) => self.credentials_of(&name, place.region.clone()).await?,
         };
         // A session was signed in to already.
         let factor = factor.filter(|_| credentials.session_token().is_none());
-        Ok(Resolved { credentials, place, role, factor })
+        Ok(Resolved { place, role, factor, ..Base::Keys(credentials).into() })
     }
 
     /// What the caller's environment says, else the AWS profile: as any SDK of theirs would have it.
@@ -99,7 +99,7 @@ impl OwnProfile {
 
 /// What a role is assumed with.
 #[derive(Debug, PartialEq)]
-enum Base {
+enum Given {
     /// Keys of the same profile.
     Keys(Credentials),
     /// Another profile's credentials.
@@ -108,7 +108,7 @@ enum Base {
 
 /// The role of the profile, if it has one and says whose credentials assume it. What else there is to roles (a web identity,
 /// instance metadata) is the SDK's.
-fn chain(name: &str, text: impl Fn(&str) -> Option<String>) -> Option<(Role, Base)> {
+fn chain(name: &str, text: impl Fn(&str) -> Option<String>) -> Option<(Role, Given)> {
     let (arn, source) = (text("role_arn")?, text("source_profile")?);
     if text("web_identity_token_file").is_some() {
         return None;
@@ -117,9 +117,9 @@ fn chain(name: &str, text: impl Fn(&str) -> Option<String>) -> Option<(Role, Bas
     let base = match source == name {
         true => {
             let (id, secret) = (text("aws_access_key_id")?, text("aws_secret_access_key")?);
-            Base::Keys(Credentials::new(id, secret, text("aws_session_token"), None, "Profile"))
+            Given::Keys(Credentials::new(id, secret, text("aws_session_token"), None, "Profile"))
         }
-        false => Base::Profile(source),
+        false => Given::Profile(source),
     };
     let duration = text("duration_seconds").and_then(|seconds| seconds.parse().ok());
     let (external_id, session_name) = (text("external_id"), text("role_session_name"));

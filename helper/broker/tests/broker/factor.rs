@@ -1,6 +1,6 @@
 //! Second factors: a code is shown once, and nothing is had without.
 
-use agent_aws_protocol::Minting;
+use agent_aws_protocol::{Access, Minting};
 
 use crate::own::{Own, user};
 use crate::scene::{Broker, DEVICE};
@@ -27,7 +27,7 @@ fn a_code_buys_a_session_that_assumes_the_role() {
     assert!(refused.0.contains("AccessDenied") && refused.1.is_none(), "the control: {refused:?}");
     own.sts.clear_requests();
     let mut narrowed = own.minting("deep");
-    narrowed.access = "read".into();
+    narrowed.narrowing.access = Access::Read;
     let broker = with_code(&own, &deep(&device()), narrowed, "123456");
     assert!(broker.minted().arn.starts_with("arn:aws:sts::111122223333:assumed-role/guarded/"));
     assert_eq!(own.actions(), ["GetCallerIdentity", "GetSessionToken", "AssumeRole"]);
@@ -79,7 +79,7 @@ fn keys_with_a_second_factor_are_passed_on_as_a_session_and_cannot_be_narrowed()
     let own = Own::new();
     let config = user("dev") + &device();
     let mut narrowed = own.minting("dev");
-    narrowed.access = "read".into();
+    narrowed.narrowing.access = Access::Read;
     let (cause, _) = with_code(&own, &config, narrowed, "123456").failed();
     assert!(cause.contains("role_arn and source_profile"), "{cause}");
     let broker = with_code(&own, &config, own.minting("dev"), "123456");

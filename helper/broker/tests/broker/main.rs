@@ -16,4 +16,5 @@ mod minting;
 mod own;
 mod refresh;
 mod scene;
+mod system;
 mod tls;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use agent_aws_protocol::Narrowing;
 use agent_aws_sts_emulator::{Fail, Faults};
 
 use crate::scene::{Broker, KEY, ROLE, SECRET, Start, emulator, file, keys, minting};
@@ -134,13 +135,13 @@ fn a_source_without_the_profile_fails_before_sts_is_asked() {
 }
 
 #[test]
-fn an_access_that_no_version_knows_is_refused_and_never_widened() {
+fn a_narrowing_that_cannot_be_is_refused_and_never_widened() {
     let sts = emulator(None);
     let mut odd = minting(&sts);
-    odd.access = "readonly".into();
+    odd.narrowing.policy_arns = vec!["arn:aws:iam::aws:policy/AdministratorAccess".into()];
     let mut broker = Broker::start(odd, Some(file(&keys(SECRET))));
     let (cause, retry) = broker.failed();
-    assert!(cause.contains("unknown access \"readonly\"") && retry.is_none(), "{cause}");
+    assert!(cause.contains("session policies add up") && retry.is_none(), "{cause}");
     broker.ends();
     assert!(sts.requests().is_empty());
 }
@@ -182,8 +183,7 @@ fn a_session_in_the_source_is_passed_on_as_it_is_and_says_so() {
     let answer = first.by_socket();
     let mut plain = minting(&sts);
     plain.role = None;
-    plain.access = "full".into();
-    plain.deny_actions = vec![];
+    plain.narrowing = Narrowing::default();
     let broker = Broker::start(plain, Some(session_as_source(&answer)));
     let minted = broker.minted();
     assert_eq!(answer["AccessKeyId"], minted.access_key_id);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agent_aws_protocol::{Minting, SourceCredentials};
+use agent_aws_protocol::{Access, Minting, Narrowing, SourceCredentials};
 use agent_aws_sts_emulator::Emulator;
 use tempfile::TempDir;
 
@@ -31,8 +31,7 @@ impl Own {
             external_id: None,
             source_identity: None,
             tags: vec![],
-            access: "full".into(),
-            deny_actions: vec![],
+            narrowing: Narrowing::default(),
             ..minting(&self.sts)
         }
     }
@@ -94,7 +93,7 @@ fn keys_of_a_user_never_pass_and_buy_a_session() {
 fn a_narrowing_that_cannot_be_applied_is_refused_with_a_cure() {
     let own = Own::new();
     let mut narrowed = own.minting("dev");
-    narrowed.access = "read".into();
+    narrowed.narrowing.access = Access::Read;
     let broker = own.start(&(user("dev") + "aws_session_token = of-somebody\n"), narrowed);
     let (cause, retry) = broker.failed();
     assert!(cause.contains("role_arn and source_profile") && retry.is_none(), "{cause}");
@@ -105,7 +104,7 @@ fn a_narrowing_that_cannot_be_applied_is_refused_with_a_cure() {
 fn keys_of_a_user_that_are_narrowed_become_a_federated_user() {
     let own = Own::new();
     let mut narrowed = own.minting("dev");
-    (narrowed.access, narrowed.deny_actions) = ("read".into(), vec!["s3:Get*".into()]);
+    narrowed.narrowing = Narrowing { access: Access::Read, deny_actions: vec!["s3:Get*".into()], ..narrowed.narrowing };
     let session = own.start(&user("dev"), narrowed).minted();
     assert!(session.arn.starts_with("arn:aws:sts::111122223333:federated-user/"), "{}", session.arn);
     assert!(session.notes.iter().any(|n| n.contains("nothing of IAM")), "{:?}", session.notes);
@@ -143,7 +142,7 @@ fn a_role_of_the_identity_is_assumed_from_the_profile() {
     let own = Own::new();
     let mut asked = own.minting("dev");
     asked.role = Some("arn:aws:iam::111122223333:role/plain".into());
-    asked.access = "read".into();
+    asked.narrowing.access = Access::Read;
     let broker = own.start(&user("dev"), asked);
     assert_eq!(broker.minted().arn, "arn:aws:sts::111122223333:assumed-role/plain/alice@host-1");
     assert_eq!(own.actions(), ["AssumeRole"]);
@@ -154,7 +153,7 @@ fn a_role_of_the_profile_is_assumed_by_us_so_that_it_can_be_narrowed() {
     let own = Own::new();
     let chain = "[profile deep]\nrole_arn = arn:aws:iam::111122223333:role/plain\nsource_profile = dev\nrole_session_name = me\n";
     let mut narrowed = own.minting("deep");
-    narrowed.access = "read-metadata".into();
+    narrowed.narrowing.access = Access::ReadMetadata;
     let session = own.start(&(user("dev") + chain), narrowed).minted();
     assert_eq!(session.arn, "arn:aws:sts::111122223333:assumed-role/plain/me");
     assert_eq!(own.actions(), ["AssumeRole"]);

@@ -12,7 +12,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use agent_aws_protocol::{BrokerToHelper, Channel, HelperToBroker, MintedSession, Minting, SourceCredentials};
+use agent_aws_protocol::{
+    Access, BrokerToHelper, Channel, HelperToBroker, MintedSession, Minting, Narrowing, SourceCredentials,
+};
 use agent_aws_sts_emulator::{Config, Emulator};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, mknodat};
 use rustix::net::{
@@ -25,6 +27,9 @@ pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 /// The second factor of the user with that key.
 pub(crate) const DEVICE: &str = "arn:aws:iam::111122223333:mfa/workstation";
 pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/agent-incident";
+/// A role on the way, and what whoever has no keys shows for it.
+pub(crate) const BASE: &str = "arn:aws:iam::111122223333:role/base";
+pub(crate) const TOKEN: &str = "eyJhbGciOiJub25lIn0.e30.c2VjcmV0";
 pub(crate) const SOON: Duration = Duration::from_secs(8);
 
 pub(crate) fn emulator(lifetime: Option<u32>) -> Emulator {
@@ -33,6 +38,7 @@ pub(crate) fn emulator(lifetime: Option<u32>) -> Emulator {
                     "mfa_serial": DEVICE, "mfa_codes": ["123456", "234567"] }],
         "roles": [
             { "arn": "arn:aws:iam::111122223333:role/guarded", "trusted": ["*"], "require_mfa": true },
+            { "arn": BASE, "trusted": ["*"], "web_identity_tokens": [TOKEN] },
             { "arn": ROLE, "trusted": ["*"], "external_id": "x-1", "allow_source_identity": true, "allow_tags": true },
             { "arn": "arn:aws:iam::111122223333:role/plain", "trusted": ["*"] },
             { "arn": "arn:aws:iam::111122223333:role/closed", "trusted": ["999999999999"] },
@@ -67,9 +73,13 @@ pub(crate) fn minting(sts: &Emulator) -> Minting {
         session_name: "alice@host-1".into(),
         source_identity: Some("alice".into()),
         tags: vec![("agent-aws:session".into(), "0123456789abcdef".into())],
-        access: "read".into(),
-        deny_actions: vec!["sqs:PurgeQueue".into()],
-        may_assume: vec![],
+        narrowing: Narrowing {
+            access: Access::Read,
+            deny_actions: vec!["sqs:PurgeQueue".into()],
+            ..Narrowing::default()
+        },
+        fips: false,
+        dual_stack: false,
     }
 }
 

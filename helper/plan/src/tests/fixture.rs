@@ -1,6 +1,6 @@
 //! One caller and one grant, for tests: each says only what is different in it.
 
-use agent_aws_policy::{Home, Limits, Network, Reach};
+use agent_aws_policy::{Access, Home, Limits, Narrowing, Network, Reach};
 
 use crate::{Caller, Grant};
 
@@ -16,7 +16,8 @@ pub fn grant() -> Grant {
         identity: "incident".into(),
         facts: vec![],
         aliases: vec!["prod-readonly".into()],
-        access: "read".into(),
+        role: None,
+        narrowing: Narrowing { access: Access::Read, ..Narrowing::default() },
         region: Some("eu-west-1".into()),
         sandbox: "standard".into(),
         network: Network::None,

@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::ids::FreshKey;
 use crate::policy::{Access, Document};
 use crate::principal::{Credential, Principal, SessionTerms};
+use crate::state::State;
 
 impl Call<'_> {
     pub(super) fn authorize(&self, action: &str, resource: &str) -> Result<(), ApiError> {
@@ -28,30 +29,41 @@ impl Call<'_> {
         terms: SessionTerms,
         seconds: u32,
     ) -> Result<String, ApiError> {
-        let key = FreshKey::generate()
-            .map_err(|error| ApiError::new(500, "InternalFailure", format!("no randomness: {error}")))?;
-        let issued = self.state.now();
-        // Whole seconds, because that is what the client is told.
-        let issued = issued.replace_nanosecond(0).unwrap_or(issued);
-        let expires = issued + Duration::seconds(i64::from(self.state.lifetime(seconds)));
-        let xml = [
-            element("AccessKeyId", &key.access_key_id),
-            element("SecretAccessKey", &key.secret),
-            element("SessionToken", &key.token),
-            element("Expiration", &clock::extended(expires)),
-        ];
-        self.state.add_session(Credential {
-            access_key_id: key.access_key_id,
-            secret: Secret(key.secret),
-            token: Some(Secret(key.token)),
-            issued,
-            expires: Some(expires),
-            principal,
-            permissions: Arc::clone(permissions),
-            terms,
-        });
-        Ok(format!("<Credentials>{}</Credentials>", xml.concat()))
+        issue(self.state, principal, permissions, terms, seconds)
     }
+}
+
+/// The same for whoever came without keys.
+pub(super) fn issue(
+    state: &State,
+    principal: Principal,
+    permissions: &Arc<Document>,
+    terms: SessionTerms,
+    seconds: u32,
+) -> Result<String, ApiError> {
+    let key = FreshKey::generate()
+        .map_err(|error| ApiError::new(500, "InternalFailure", format!("no randomness: {error}")))?;
+    let issued = state.now();
+    // Whole seconds, because that is what the client is told.
+    let issued = issued.replace_nanosecond(0).unwrap_or(issued);
+    let expires = issued + Duration::seconds(i64::from(state.lifetime(seconds)));
+    let xml = [
+        element("AccessKeyId", &key.access_key_id),
+        element("SecretAccessKey", &key.secret),
+        element("SessionToken", &key.token),
+        element("Expiration", &clock::extended(expires)),
+    ];
+    state.add_session(Credential {
+        access_key_id: key.access_key_id,
+        secret: Secret(key.secret),
+        token: Some(Secret(key.token)),
+        issued,
+        expires: Some(expires),
+        principal,
+        permissions: Arc::clone(permissions),
+        terms,
+    });
+    Ok(format!("<Credentials>{}</Credentials>", xml.concat()))
 }
 
 /// The terms of a session from what was asked for, with its packed size.

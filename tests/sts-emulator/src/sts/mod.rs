@@ -6,12 +6,15 @@ mod session_policy;
 mod tags;
 mod tokens;
 mod validate;
+mod web_identity;
 
 use crate::answer::{Answer, STS, element};
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::principal::{Credential, Kind};
 use crate::state::State;
+
+pub(crate) use web_identity::with_web_identity;
 
 pub(crate) const VERSION: &str = "2011-06-15";
 
