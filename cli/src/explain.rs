@@ -139,9 +139,10 @@ mod tests {
 
     #[test]
     fn the_plan_of_a_plain_session_reads_so() {
-        let facts = vec![("role".into(), "arn:aws:iam::111122223333:role/agent-incident".into())];
+        let facts = vec![("source".into(), "system (workstation: profile file)".into())];
+        let role = Some("arn:aws:iam::111122223333:role/agent-incident".into());
         let limits = Limits { memory: Some(4 << 30), ..Limits::default() };
-        let grant = Grant { facts, limits, ..fixture::grant() };
+        let grant = Grant { facts, role, limits, ..fixture::grant() };
         let wish = Wish {
             project: "/srv/work/p".into(),
             ro: vec![

@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_session_policy_that_sts_would_not_take_is_an_error_of_the_check() {
         let of = |count: usize| {
-            let actions: Vec<String> = (0..count).map(|n| format!("service:Action{n}")).collect();
+            let actions: Vec<String> = (0..count).map(|n| format!("lambda:SomeAction{n}")).collect();
             let text = format!(
                 "[source.s]\nprofile-file = \"/s\"\nregion = \"eu-west-1\"\n[identity.i]\nsource = \"s\"\n\
                  role = \"arn:aws:iam::111122223333:role/r\"\ndeny-actions = {actions:?}\n"

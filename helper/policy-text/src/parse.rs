@@ -229,7 +229,11 @@ fn source_kind(it: &mut Reader<'_, '_, '_>) -> Option<SourceKind> {
             Some(SourceKind::ProfileFile { path: path?, profile })
         }
         "credential-process" => {
+            let faults = it.report.count();
             let words = it.texts(way, syntax::word)?;
+            if it.report.count() > faults {
+                return None;
+            }
             let Some((program, arguments)) = words.split_first() else {
                 it.report.add(it.at, format!("{}: `{way}` names no program", it.called));
                 return None;

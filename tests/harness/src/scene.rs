@@ -16,6 +16,10 @@ pub const ROLE: &str = "arn:aws:iam::111122223333:role/agent-incident";
 pub const GUARDED: &str = "arn:aws:iam::111122223333:role/agent-guarded";
 /// Alice's second factor.
 pub const DEVICE: &str = "arn:aws:iam::111122223333:mfa/alice";
+/// The role of the machine itself, and the token with which it can be assumed without keys.
+pub const BASE_ROLE: &str = "arn:aws:iam::111122223333:role/machine";
+/// See [`BASE_ROLE`].
+pub const TOKEN: &str = "eyJhbGciOiJub25lIn0.e30.bWFjaGluZS1zZWNyZXQ";
 /// The role of Alice's AWS profile `dev`.
 pub const OWN_ROLE: &str = "arn:aws:iam::111122223333:role/agent-dev";
 
@@ -189,9 +193,10 @@ fn emulator(lifetime: Option<u32>) -> Emulator {
     alice["mfa_serial"] = DEVICE.into();
     alice["mfa_codes"] = json!(["123456", "234567"]);
     let guarded = json!({ "arn": GUARDED, "trusted": ["*"], "require_mfa": true });
+    let base = json!({ "arn": BASE_ROLE, "trusted": ["*"], "web_identity_tokens": [TOKEN] });
     let config = json!({
         "users": [user("workstation", WORKSTATION), alice],
-        "roles": [role(ROLE), role(OWN_ROLE), guarded],
+        "roles": [role(ROLE), role(OWN_ROLE), guarded, base],
         "session_lifetime_seconds": lifetime,
         "minimum_duration": 1,
     });
