@@ -305,11 +305,41 @@ pub(crate) struct Add {
     pub(crate) allow_name: Vec<String>,
 }
 
+/// Whose configuration can be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tool {
+    /// The configs of elhaz, in ~/.elhaz/configs
+    Elhaz,
+    /// The profiles of agent-aws 1 (bwrap, sandbox-exec), in ~/.agent-aws/config.json
+    AgentAws,
+    /// The profiles of the AWS configuration, also aws-vault's
+    Aws,
+}
+
+/// `config import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Whose configuration
+    #[arg(value_enum)]
+    pub(crate) tool: Tool,
+    /// Read this [default: where the tool keeps it]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+    /// Replace identities of yours that have the same name
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Say what would be saved, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// `config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Save an identity of your own: one that you may use, less what you do without
     Add(Box<Add>),
+    /// Save what another tool has configured, as identities of your own; no keys are read or copied
+    Import(Import),
     /// List the identities that you saved
     List {
         /// For scripts
