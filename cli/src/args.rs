@@ -45,6 +45,30 @@ pub(crate) enum Command {
     /// Your own configuration
     #[command(subcommand)]
     Config(Config),
+    /// Print what makes a shell complete names and options
+    Completion {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// What could stand for the last of these words, one a line: for the scripts of `completion`
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The command line so far
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+}
+
+/// A shell that has a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// For ~/.bashrc: eval "$(agent-aws completion bash)"
+    Bash,
+    /// For ~/.zshrc, after compinit: eval "$(agent-aws completion zsh)"
+    Zsh,
+    /// For config.fish: agent-aws completion fish | source
+    Fish,
 }
 
 /// Which identity to be.
