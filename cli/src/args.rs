@@ -440,6 +440,9 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Cli, u8> {
 }
 
 #[cfg(test)]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::ffi::OsStringExt;
