@@ -23,7 +23,7 @@ pub(crate) struct Entry {
 
 /// Reads `text` as the file `path`, which errors name, and keeps the values of `wanted`.
 pub(crate) fn read(path: &Path, text: &str, wanted: &[&str]) -> Result<Vec<Entry>, Failure> {
-    let mut outline = Outline { wanted, section: None, depth: None, entries: Vec::new() };
+    let mut outline = Outline { wanted, section: None, depth: None, open: false, entries: Vec::new() };
     for (index, line) in text.lines().enumerate() {
         let bare = line.trim_start_matches(' ');
         let blank = bare.trim().is_empty() || bare.starts_with('#') || (index == 0 && bare.trim_end() == "---");
@@ -38,6 +38,8 @@ struct Outline<'a> {
     section: Option<&'a str>,
     /// How far the keys of this section are indented.
     depth: Option<usize>,
+    /// Whether the value of the last key has yet to come.
+    open: bool,
     entries: Vec<Entry>,
 }
 
@@ -51,44 +53,38 @@ impl<'a> Outline<'a> {
         }
         let section = self.section?;
         let depth = *self.depth.get_or_insert(indent);
-        match bare.strip_prefix("- ") {
-            Some(item) if indent >= depth => self.item(item),
-            _ if indent > depth => self.more(),
+        let item = bare.strip_prefix('-').filter(|rest| rest.is_empty() || rest.starts_with(' '));
+        match item {
+            Some(item) if indent >= depth => self.value(item),
+            _ if indent > depth => self.more(bare),
             _ if indent < depth => None,
             _ => {
                 let (name, rest) = key(bare)?;
                 let key = format!("{section}.{name}");
-                let values = match self.wanted.contains(&key.as_str()) && !rest.is_empty() {
-                    true => vec![scalar(rest)?],
-                    false => Vec::new(),
-                };
                 let new = !self.entries.iter().any(|entry| entry.key == key);
-                self.entries.push(Entry { key, line, values });
-                new.then_some(())
+                self.entries.push(Entry { key, line, values: Vec::new() });
+                self.value(rest).filter(|()| new)
             }
         }
     }
 
-    /// The last key, if it is of this section.
-    fn last(&mut self) -> Option<&mut Entry> {
-        let section = self.section?;
-        self.entries.last_mut().filter(|entry| entry.key.split('.').next() == Some(section))
-    }
-
-    /// An item of the list that the last key is.
-    fn item(&mut self, item: &str) -> Option<()> {
-        let wanted = self.wanted;
-        let entry = self.last()?;
-        if wanted.contains(&entry.key.as_str()) {
-            entry.values.push(scalar(item)?);
+    /// What the last key is, or an item of the list that it is.
+    fn value(&mut self, text: &str) -> Option<()> {
+        let (section, wanted) = (self.section?, self.wanted);
+        let entry = self.entries.last_mut().filter(|entry| entry.key.split('.').next() == Some(section))?;
+        self.open = text.trim().is_empty();
+        if wanted.contains(&entry.key.as_str()) && !self.open {
+            entry.values.push(scalar(text)?);
         }
         Some(())
     }
 
-    /// A line that belongs to the value of the last key, which must be none that is wanted.
-    fn more(&mut self) -> Option<()> {
-        let wanted = self.wanted;
-        (!wanted.contains(&self.last()?.key.as_str())).then_some(())
+    /// A line that belongs to a value: a long one begins on a line of its own. What goes on there must be none that is wanted.
+    fn more(&mut self, text: &str) -> Option<()> {
+        match self.open {
+            true => self.value(text),
+            false => (!self.wanted.contains(&self.entries.last()?.key.as_str())).then_some(()),
+        }
     }
 }
 
@@ -150,6 +146,13 @@ mod tests {
     }
 
     #[test]
+    fn a_long_value_may_begin_on_the_next_line() {
+        let text = "AssumeRole:\n  RoleArn: \n    arn:x\n  PolicyArns:\n  -\n    a\n  - b\n  Policy:\n    c\n    d\n";
+        let values: Vec<Vec<String>> = outline(text).unwrap().into_iter().map(|(_, values)| values).collect();
+        assert_eq!(values, [vec!["arn:x".to_owned()], vec!["a".into(), "b".into()], vec![]]);
+    }
+
+    #[test]
     fn what_is_written_otherwise_is_an_error_at_its_line() {
         for text in [
             "AssumeRole:\nRoleArn\n", "AssumeRole:\n  RoleArn: |\n", "AssumeRole:\n  RoleArn: *x\n",
@@ -161,6 +164,7 @@ mod tests {
         }
         for text in [
             "AssumeRole:\n  RoleArn: a\n    b\n",
+            "AssumeRole:\n  RoleArn:\n    *x\n",
             "AssumeRole:\n  RoleArn: a\n  RoleArn: b\n",
             "AssumeRole:\n    RoleArn: a\n  Policy: b\n",
             "AssumeRole:\n  RoleArn: a\nAssumeRole:\n",
