@@ -45,6 +45,30 @@ pub(crate) enum Command {
     /// Your own configuration
     #[command(subcommand)]
     Config(Config),
+    /// Print what makes a shell complete names and options
+    Completion {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// What could stand for the last of these words, one a line: for the scripts of `completion`
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The command line so far
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+}
+
+/// A shell that has a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// For ~/.bashrc: eval "$(agent-aws completion bash)"
+    Bash,
+    /// For ~/.zshrc, after compinit: eval "$(agent-aws completion zsh)"
+    Zsh,
+    /// For config.fish: agent-aws completion fish | source
+    Fish,
 }
 
 /// Which identity to be.
@@ -305,11 +329,41 @@ pub(crate) struct Add {
     pub(crate) allow_name: Vec<String>,
 }
 
+/// Whose configuration can be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tool {
+    /// The configs of elhaz, in ~/.elhaz/configs
+    Elhaz,
+    /// The profiles of agent-aws 1 (bwrap, sandbox-exec), in ~/.agent-aws/config.json
+    AgentAws,
+    /// The profiles of the AWS configuration, also aws-vault's
+    Aws,
+}
+
+/// `config import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Whose configuration
+    #[arg(value_enum)]
+    pub(crate) tool: Tool,
+    /// Read this [default: where the tool keeps it]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+    /// Replace identities of yours that have the same name
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Say what would be saved, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// `config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Save an identity of your own: one that you may use, less what you do without
     Add(Box<Add>),
+    /// Save what another tool has configured, as identities of your own; no keys are read or copied
+    Import(Import),
     /// List the identities that you saved
     List {
         /// For scripts
@@ -384,6 +438,9 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Cli, u8> {
         }
     }
 }
+
+#[cfg(test)]
+mod documented;
 
 #[cfg(test)]
 mod tests {

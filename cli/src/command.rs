@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+mod complete;
 mod config;
 pub(crate) mod doctor;
 mod home;
@@ -35,6 +36,8 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Sessions(options) => listing::sessions(options.json)?,
         Command::Stop { id } => listing::stop(id)?,
         Command::Config(command) => config::perform(command)?,
+        Command::Completion { shell } => complete::script(shell)?,
+        Command::Complete { words } => complete::complete(&words)?,
     }
     Ok(Exit::Code(0))
 }

@@ -2,6 +2,7 @@
 //! among what policy grants, and narrows that.
 
 pub(crate) mod change;
+pub(crate) mod import;
 mod saved;
 
 use std::collections::BTreeMap;

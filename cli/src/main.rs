@@ -4,6 +4,7 @@
 mod args;
 mod blocked;
 mod command;
+mod complete;
 mod config;
 mod environment;
 mod explain;

@@ -25,6 +25,8 @@ mod tests {
             crate::home::git::SETTINGS,
             crate::home::hide::VARIABLES,
             crate::home::hide::NAMES,
+            crate::config::import::aws::LEFT_OUT,
+            crate::config::import::elhaz::LEFT_OUT,
         ];
         for table in all {
             let lines = table.lines().filter(|line| !line.starts_with('#')).count();

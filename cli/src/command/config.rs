@@ -18,6 +18,7 @@ const EDITOR: &str = "vi";
 pub(super) fn perform(command: What) -> Result<(), Failure> {
     match command {
         What::Add(what) => add(*what),
+        What::Import(what) => config::import::perform(&what),
         What::List { json } => list(json),
         What::Show { name: Some(name) } => show_one(&name),
         What::Show { name: None } => show(),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item, Table};
+use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use super::{Saved, parse, read, unknown};
 use crate::failure::Failure;
@@ -33,12 +33,7 @@ pub(crate) fn set_default(path: &Path, name: &str) -> Result<(), Failure> {
 pub(crate) fn add(path: &Path, name: &str, saved: &Saved) -> Result<(), Failure> {
     saved.check(name).map_err(|what| Failure::Option(what, "agent-aws config add --help"))?;
     let mut document = document(path)?;
-    let all = document.entry("identity").or_insert_with(|| {
-        let mut table = Table::new();
-        table.set_implicit(true);
-        Item::Table(table)
-    });
-    let Some(all) = all.as_table_like_mut() else { return Err(no_tables(path)) };
+    let all = identities(path, &mut document)?;
     if all.contains_key(name) {
         let text = format!("there is an identity `{name}` of yours already");
         let advice = "agent-aws config remove deletes it, agent-aws config edit changes it";
@@ -46,6 +41,29 @@ pub(crate) fn add(path: &Path, name: &str, saved: &Saved) -> Result<(), Failure>
     }
     all.insert(name, Item::Table(table(saved)?));
     replace(path, &document.to_string())
+}
+
+/// What the file says with these identities in it, in place of others of the same names, and this default. Nothing is written.
+pub(crate) fn with(path: &Path, all: &[(&str, &Saved)], default: Option<&str>) -> Result<String, Failure> {
+    let mut document = document(path)?;
+    let here = identities(path, &mut document)?;
+    for (name, saved) in all {
+        here.insert(name, Item::Table(table(saved)?));
+    }
+    let text = document.to_string();
+    let text = default.map_or(Ok(text.clone()), |name| with_default(path, &text, name))?;
+    parse(path, &text)?;
+    Ok(text)
+}
+
+/// The table of all of them, which is made if there is none.
+fn identities<'a>(path: &Path, document: &'a mut DocumentMut) -> Result<&'a mut dyn TableLike, Failure> {
+    let all = document.entry("identity").or_insert_with(|| {
+        let mut table = Table::new();
+        table.set_implicit(true);
+        Item::Table(table)
+    });
+    all.as_table_like_mut().ok_or_else(|| no_tables(path))
 }
 
 /// Removes the identity of that name; whether it was the default, which then is none.
@@ -109,7 +127,7 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes the whole file anew.
-fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     parse(path, text)?;
     make_directory(path)?;
     let failed = |e| Failure::Path(path.into(), e);
