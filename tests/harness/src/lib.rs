@@ -26,7 +26,7 @@ pub use internet::Internet;
 pub use machine::{Machine, Mode};
 pub use names::Names;
 pub use processes::{Process, processes};
-pub use scene::{ACCOUNT, DEVICE, GUARDED, OWN_ROLE, ROLE, Scene, Setup};
+pub use scene::{ACCOUNT, BASE_ROLE, DEVICE, GUARDED, OWN_ROLE, ROLE, Scene, Setup, TOKEN};
 pub use stage::Stage;
 pub use suite::{Case, suite};
 pub use users::User;
