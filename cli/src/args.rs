@@ -247,6 +247,9 @@ pub(crate) struct Sessions {
     /// For scripts
     #[arg(long)]
     pub(crate) json: bool,
+    /// Go on, and show them again whenever something changed
+    #[arg(long, conflicts_with = "log")]
+    pub(crate) watch: bool,
     /// Show instead which names your sessions were refused, also those that ended
     #[arg(long)]
     pub(crate) log: bool,

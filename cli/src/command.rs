@@ -33,7 +33,7 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Whoami(options) => return who::whoami(options),
         Command::Credentials(options) => return who::credentials(options),
         Command::Sessions(options) if options.log => listing::log(&options)?,
-        Command::Sessions(options) => listing::sessions(options.json)?,
+        Command::Sessions(options) => listing::sessions(&options)?,
         Command::Stop { id } => listing::stop(id)?,
         Command::Config(command) => config::perform(command)?,
         Command::Completion { shell } => complete::script(shell)?,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use agent_aws_plan::{Caller, Grant, Wish, fixture};
 use agent_aws_protocol::{
-    Channel, CliToHelper, Exit, FailureCode, HelperToCli, IdentityOffer, Refusal, Request, SessionRow, Started,
+    Channel, CliToHelper, Exit, FailureCode, Fare, HelperToCli, IdentityOffer, Refusal, Request, SessionRow, Started,
 };
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 
@@ -41,7 +41,9 @@ fn answer(request: &Request) -> Option<HelperToCli> {
         access: "read".into(),
         sandboxes: vec!["standard".into()],
     };
+    let credentials = Fare { expires: Some(1_764_000_000), refreshed: Some(1_763_996_400), failed: None };
     let row = SessionRow {
+        credentials,
         id: "0123456789abcdef".into(),
         uid: 0,
         identity: "incident".into(),

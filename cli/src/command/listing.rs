@@ -1,6 +1,9 @@
 //! `identities`, `sessions`, `stop`.
 
-use agent_aws_protocol::{HelperToCli, IdentityOffer, Request, SessionRow};
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use agent_aws_protocol::{Fare, HelperToCli, IdentityOffer, Request, SessionRow};
 use nix::unistd::{Uid, User};
 use serde_json::{Value, json};
 
@@ -8,6 +11,13 @@ use crate::args::{Listing, Sessions};
 use crate::failure::Failure;
 use crate::helper::{question, unexpected};
 use crate::{blocked, say, trusted};
+
+/// As much of a cause stands in a table, in characters; `--json` has all of it.
+const LONGEST_CAUSE: usize = 120;
+/// How often `--watch` looks.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Moves a terminal's cursor to the upper left and clears it.
+const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// What the caller may use.
 pub(super) fn identities(options: &Listing) -> Result<(), Failure> {
@@ -71,8 +81,28 @@ pub(super) fn log(options: &Sessions) -> Result<(), Failure> {
     say::out(&say::table(&rows))
 }
 
-/// The running sessions: the caller's own, or everybody's for root.
-pub(super) fn sessions(as_json: bool) -> Result<(), Failure> {
+/// The running sessions: the caller's own, or everybody's for root; again and again if they are watched.
+pub(super) fn sessions(options: &Sessions) -> Result<(), Failure> {
+    let shown = |rows: &[SessionRow]| match options.json {
+        true => say::json(&rows.iter().map(session_json).collect()),
+        false => table_of(rows),
+    };
+    let mut before = None;
+    while options.watch {
+        let rows = running()?;
+        if before.as_ref() != Some(&rows) {
+            if std::io::stdout().is_terminal() && !options.json {
+                say::out(CLEAR)?;
+            }
+            shown(&rows)?;
+            before = Some(rows);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    shown(&running()?)
+}
+
+fn running() -> Result<Vec<SessionRow>, Failure> {
     let mut rows = Vec::new();
     question(Request::Sessions, |message| match message {
         HelperToCli::Sessions(more) => {
@@ -81,25 +111,38 @@ pub(super) fn sessions(as_json: bool) -> Result<(), Failure> {
         }
         other => Err(unexpected(&other)),
     })?;
-    if as_json {
-        return say::json(&rows.iter().map(session_json).collect());
-    }
+    Ok(rows)
+}
+
+fn table_of(rows: &[SessionRow]) -> Result<(), Failure> {
     if rows.is_empty() {
         say::line("no session runs");
         return Ok(());
     }
-    let head =
-        ["SESSION", "USER", "IDENTITY", "SANDBOX", "STARTED (UTC)", "CHANGED ROWS", "COMMAND"].map(str::to_owned);
+    let head = ["SESSION", "USER", "IDENTITY", "SANDBOX", "STARTED (UTC)", "CREDENTIALS", "CHANGED ROWS", "COMMAND"]
+        .map(str::to_owned);
     let row = |row: &SessionRow| {
         let user = login(row.uid).unwrap_or_else(|| row.uid.to_string());
         let texts = [&*row.id, &*user, &*row.identity, &*row.sandbox];
         let mut cells = texts.map(say::escaped).to_vec();
         let changes = trusted::short(changes(row).as_deref());
-        cells.extend([say::date_time(row.started), changes, say::escaped_bytes(&row.command)]);
+        cells.extend([say::date_time(row.started), fare(&row.credentials), changes, say::escaped_bytes(&row.command)]);
         cells
     };
     let rows: Vec<_> = [head.to_vec()].into_iter().chain(rows.iter().map(row)).collect();
     say::out(&say::table(&rows))
+}
+
+/// Until when the credentials last, and what failed since they were minted.
+fn fare(fare: &Fare) -> String {
+    let until = fare.expires.map_or_else(|| "none yet".to_owned(), |end| format!("until {}", say::date_time(end)));
+    match &fare.failed {
+        None => until,
+        Some((when, why)) => {
+            let why: String = why.chars().take(LONGEST_CAUSE).collect();
+            format!("{until}; failed {}: {}", say::date_time(*when), say::escaped(&why))
+        }
+    }
 }
 
 /// What the session changed of what others execute or trust, as far as the caller can know. In other people's files
@@ -117,6 +160,10 @@ fn session_json(row: &SessionRow) -> serde_json::Value {
         "sandbox": row.sandbox,
         "started": row.started,
         "command": String::from_utf8_lossy(&row.command),
+        "expires": row.credentials.expires,
+        "refreshed": row.credentials.refreshed,
+        "failed": row.credentials.failed.as_ref().map(|(when, _)| when),
+        "error": row.credentials.failed.as_ref().map(|(_, why)| why),
         "changed_rows": trusted::json(changes(row).as_deref()),
     })
 }

@@ -70,7 +70,8 @@ impl Cause {
         // Never tried again without: whoever wants sessions without attribution says so in policy.
         if ["sts:SetSourceIdentity", "sts:TagSession"].iter().any(|action| text.contains(action)) {
             text = one_line(&text)
-                + "; the role must trust sts:SetSourceIdentity, sts:TagSession, or policy say attribution = \"name\"";
+                + "; its trust policy lacks, for the same principal, {\"Effect\":\"Allow\",\"Action\":[\"sts:SetSourceIdentity\",\
+                   \"sts:TagSession\"]} (`agent-aws policy iam` prints all of it); or policy may say attribution = \"name\"";
         }
         if passes(code) { Self::passing(text) } else { Self::denied(text) }
     }

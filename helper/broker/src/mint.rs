@@ -6,7 +6,7 @@ mod sts;
 use std::time::Duration;
 
 use agent_aws_protocol::{MintedSession, Minting};
-use agent_aws_session_policy::{Compiled, Narrowing, compile};
+use agent_aws_session_policy::{Compiled, Narrowing, compile, spelt};
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
@@ -21,6 +21,9 @@ use sts::{Issued, Sts};
 
 /// The longest session of a role that was assumed with a role's session, in seconds: a limit of STS.
 const CHAINED: u32 = 3600;
+
+/// From how much of what STS packs policies and tags into it is said that there is little left, in percent.
+const CROWDED: u32 = 80;
 
 /// How long a session with a second factor is to last, in seconds: what AWS gives if nothing is said.
 const WITH_FACTOR: u32 = 43_200;
@@ -152,6 +155,12 @@ impl Minter {
             notes.push("the source is itself a session: STS limits what it assumes to one hour".into());
         }
         let issued = sts.assume_role(&self.minting, &narrowing, role, duration).await?;
+        if let Some(percent) = issued.packed.filter(|percent| *percent >= CROWDED) {
+            let takes = spelt(&narrowing.takes);
+            notes.push(format!(
+                "session policy and tags take {percent} % of what STS packs them into; in characters: {takes}"
+            ));
+        }
         self.minted(issued, Some(duration), notes, started)
     }
 
@@ -176,7 +185,7 @@ impl Minter {
                 started.wall.as_secs() + u64::from(self.minting.duration)
             }
         };
-        let issued = Issued { credentials, expires, account: caller.account, arn: caller.arn };
+        let issued = Issued { credentials, expires, account: caller.account, arn: caller.arn, packed: None };
         self.minted(issued, None, notes, started)
     }
 
@@ -234,6 +243,7 @@ impl Minter {
             arn: issued.arn,
             access_key_id: issued.credentials.access_key_id().into(),
             expires: issued.expires,
+            packed: issued.packed,
             notes,
         };
         Ok(Minted { answer, window, session })

@@ -107,6 +107,8 @@ pub struct MintedSession {
     pub access_key_id: String,
     /// End, seconds since 1970.
     pub expires: u64,
+    /// How much of what STS packs policies and tags into they take, in percent, where there are any.
+    pub packed: Option<u32>,
     /// What could not be narrowed or attributed, in words.
     pub notes: Vec<String>,
 }

@@ -253,6 +253,19 @@ pub struct SessionRow {
     pub started: u64,
     /// First argument of the command.
     pub command: Bytes,
+    /// How its credentials fare.
+    pub credentials: Fare,
+}
+
+/// How the credentials of a session fare. Times are seconds since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fare {
+    /// End of the last ones.
+    pub expires: Option<u64>,
+    /// When they were minted.
+    pub refreshed: Option<u64>,
+    /// The last failure after that, and when.
+    pub failed: Option<(u64, String)>,
 }
 
 /// What a session of an identity would be.

@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 pub use broker::{BrokerToHelper, HelperToBroker, MintedSession, Minting, SourceCredentials};
 pub use channel::{Channel, ChannelError, Received, wait_for};
 pub use cli::{
-    Ask, CliToHelper, EnvVar, Exit, FailureCode, Granted, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion,
+    Ask, CliToHelper, EnvVar, Exit, FailureCode, Fare, Granted, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion,
     Prepared, Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,
 };
 pub use frame::{Frame, FrameError, Header, decode, encode};

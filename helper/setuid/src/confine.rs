@@ -15,7 +15,7 @@ use crate::refusal::kernel;
 /// What the supervisor does from here on: wait, talk, read policy and the source by descriptor, write records, end
 /// processes.
 const CALLS: &[i64] = calls! {
-    SYS_poll SYS_ppoll SYS_read SYS_pread64 SYS_readv SYS_write SYS_lseek SYS_recvmsg SYS_sendmsg SYS_sendto
+    SYS_poll SYS_ppoll SYS_read SYS_pread64 SYS_readv SYS_write SYS_lseek SYS_ftruncate SYS_recvmsg SYS_sendmsg SYS_sendto
     SYS_openat SYS_close SYS_fstat SYS_newfstatat SYS_statx SYS_getdents64 SYS_unlinkat SYS_fcntl SYS_flock
     SYS_pidfd_send_signal SYS_waitid SYS_clock_gettime SYS_gettimeofday SYS_getpid SYS_geteuid SYS_getrandom SYS_futex
     SYS_mmap SYS_mremap SYS_munmap SYS_madvise SYS_brk SYS_mprotect SYS_rt_sigprocmask SYS_rt_sigaction SYS_rt_sigreturn

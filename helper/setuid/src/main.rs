@@ -33,8 +33,8 @@ use std::time::Duration;
 use agent_aws_plan::{Origin, Plan, Wish, plan};
 use agent_aws_policy::Network;
 use agent_aws_protocol::{
-    Bytes, Channel, CliToHelper, EnvVar, FailureCode, HelperToCli, Refusal, Request, RunRequest, SessionRow, Showing,
-    Started,
+    Bytes, Channel, CliToHelper, EnvVar, FailureCode, Fare, HelperToCli, Refusal, Request, RunRequest, SessionRow,
+    Showing, Started,
 };
 
 use crate::audit::Audit;
@@ -144,9 +144,9 @@ fn run(
         Ok(parts) => {
             let cli = rustix::io::fcntl_dupfd_cloexec(cli, 0).map_err(|e| refuse(FailureCode::Kernel, e))?;
             // Supervise, without privilege, until the end.
-            let mut session = Session::new(Channel::new(cli, Duration::from_secs(10)), parts, audit);
+            let mut session = Session::new(Channel::new(cli, Duration::from_secs(10)), parts, audit, record);
             let end = session.run();
-            session.finish(end, record);
+            session.finish(end);
             Ok(())
         }
         Err(refusal) => {
@@ -304,5 +304,6 @@ fn row(entered: &Entered, plan: &Plan) -> SessionRow {
         sandbox: plan.grant.sandbox.clone(),
         started: audit::now(),
         command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
+        credentials: Fare::default(),
     }
 }

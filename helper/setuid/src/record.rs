@@ -2,11 +2,11 @@
 //!
 //! A record is locked as long as its session lives; one that is not locked is left over from a death and is swept.
 
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use agent_aws_protocol::{FailureCode, Refusal, SessionRow};
+use agent_aws_protocol::{FailureCode, Fare, Refusal, SessionRow};
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,30 @@ pub(crate) struct Records {
 /// Our own record: locked while it is held, removed when it is dropped.
 pub(crate) struct Record {
     directory: OwnedFd,
-    name: String,
-    _lock: OwnedFd,
+    content: Content,
+    /// Locked.
+    file: std::fs::File,
+}
+
+impl Record {
+    /// How the credentials fare, as it was told last.
+    pub(crate) fn fare(&self) -> &Fare {
+        &self.content.row.credentials
+    }
+
+    /// Writes down how the credentials fare now.
+    pub(crate) fn tell(&mut self, fare: Fare) -> Result<(), Refusal> {
+        self.content.row.credentials = fare;
+        // Who reads it holds the directory.
+        flock(&self.directory, FlockOperation::LockExclusive).map_err(fail)?;
+        let written = self.file.set_len(0).and_then(|()| self.file.rewind()).map_err(fail).and_then(|()| self.write());
+        flock(&self.directory, FlockOperation::Unlock).map_err(fail)?;
+        written
+    }
+
+    fn write(&mut self) -> Result<(), Refusal> {
+        self.file.write_all(&postcard::to_stdvec(&self.content).map_err(fail)?).map_err(fail)
+    }
 }
 
 fn fail(what: impl std::fmt::Display) -> Refusal {
@@ -75,15 +97,14 @@ impl Records {
             return Err(refuse(FailureCode::BadRequest, text));
         }
         let content = Content { supervisor: std::process::id().cast_signed(), row: row.clone() };
-        let bytes = postcard::to_stdvec(&content).map_err(fail)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.directory, &row.id, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(fail)?;
-        let mut writer = std::fs::File::from(file);
-        writer.write_all(&bytes).map_err(fail)?;
-        flock(&self.directory, FlockOperation::Unlock).map_err(fail)?;
         let directory = self.directory.try_clone().map_err(fail)?;
-        Ok(Record { directory, name: row.id.clone(), _lock: writer.into() })
+        let mut record = Record { directory, content, file: file.into() };
+        record.write()?;
+        flock(&self.directory, FlockOperation::Unlock).map_err(fail)?;
+        Ok(record)
     }
 
     /// The sessions that live, of one uid or of all. What is left of dead ones is removed.
@@ -157,6 +178,6 @@ fn make(at: &OwnedFd, name: &str) -> Result<(), Refusal> {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
+        let _ = unlinkat(&self.directory, &self.content.row.id, AtFlags::empty());
     }
 }

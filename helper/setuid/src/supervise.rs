@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use agent_aws_protocol::gateway::GatewayToHelper;
 use agent_aws_protocol::{
-    BrokerToHelper, Channel, ChannelError, CliToHelper, EnvVar, Exit, FailureCode, HelperToBroker, HelperToCli,
+    BrokerToHelper, Channel, ChannelError, CliToHelper, EnvVar, Exit, FailureCode, Fare, HelperToBroker, HelperToCli,
     HelperToInit, InitToHelper, Refusal, Started, state, wait_for,
 };
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, now};
 use crate::child::Child;
 use crate::gateway::failed;
 use crate::mounts::Mounts;
+use crate::record::Record;
 use crate::refusal::{advise, broken, refuse};
 use crate::renew::{Declined, Renewal};
 use crate::sandbox::Sandbox;
@@ -51,6 +52,7 @@ pub(crate) struct Session {
     cli: Channel,
     parts: Parts,
     audit: Audit,
+    record: Record,
     state: state::State,
     group: Option<i32>,
     minted: bool,
@@ -111,10 +113,10 @@ pub(crate) fn launch(
 
 impl Session {
     /// A session whose init and broker were told what to do.
-    pub(crate) fn new(cli: Channel, parts: Parts, audit: Audit) -> Self {
+    pub(crate) fn new(cli: Channel, parts: Parts, audit: Audit, record: Record) -> Self {
         let (state, since) = (state::State::Starting, Instant::now());
         let reachable = parts.gateway.is_none();
-        Self { cli, parts, audit, state, group: None, minted: false, reachable, cause: None, since }
+        Self { cli, parts, audit, record, state, group: None, minted: false, reachable, cause: None, since }
     }
 
     /// Until the end.
@@ -213,13 +215,16 @@ impl Session {
         match said.message {
             BrokerToHelper::Minted(session) => {
                 let event = if self.minted { "refresh" } else { "issue" };
-                let fields: [crate::audit::Field<'_>; 4] = [
+                let fields: [crate::audit::Field<'_>; 5] = [
                     ("arn", &session.arn),
                     ("account", &session.account),
                     ("access_key_id", &session.access_key_id),
                     ("expires", &session.expires),
+                    ("packed_percent", &session.packed.unwrap_or_default()),
                 ];
                 self.audit.record(event, &fields)?;
+                let (expires, refreshed) = (Some(session.expires), Some(now()));
+                self.record.tell(Fare { expires, refreshed, failed: None })?;
                 self.parts.started.account = Some(session.account);
                 self.parts.started.arn = Some(session.arn);
                 self.parts.started.expires = Some(session.expires);
@@ -234,6 +239,8 @@ impl Session {
             BrokerToHelper::Failed { cause, retry } => {
                 let event = if self.minted { "refresh-failure" } else { "issue-failure" };
                 self.audit.record(event, &[("cause", &cause)])?;
+                let failed = Some((now(), cause.clone()));
+                self.record.tell(Fare { failed, ..self.record.fare().clone() })?;
                 if self.parts.wait && !self.minted && retry.is_none() {
                     return Err(self.no_credentials(&cause));
                 }
@@ -284,6 +291,8 @@ impl Session {
             }
             Err(Declined::Revoked(why)) => {
                 self.audit.record("revoked", &[("cause", &why)])?;
+                let failed = Some((now(), why.clone()));
+                self.record.tell(Fare { failed, ..self.record.fare().clone() })?;
                 self.parts.broker.channel.send(&HelperToBroker::Revoked { why }).map_err(gone)
             }
         }
@@ -339,11 +348,11 @@ impl Session {
     }
 
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
-    pub(crate) fn finish(mut self, end: End, record: crate::record::Record) {
+    pub(crate) fn finish(mut self, end: End) {
         // All end at the same time: the mounts with init, if nobody else holds them.
         let Parts { init, broker, gateway, mounts, .. } = self.parts;
         [&init, &broker].into_iter().chain(&gateway).for_each(|child| child.process.kill());
-        drop((mounts, init, broker, gateway, record));
+        drop((mounts, init, broker, gateway, self.record));
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
             End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),

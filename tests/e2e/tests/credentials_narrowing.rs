@@ -18,6 +18,10 @@ const CASES: &[Case] = &[
     case!(a_session_that_is_there_cannot_be_narrowed_and_the_cure_is_named),
     case!(what_is_no_action_is_refused_before_anything_starts),
     case!(the_plan_and_the_start_say_what_is_left),
+    case!(bounds_of_the_policy_are_passed_and_kept).setuid(),
+    case!(a_document_of_the_admins_is_the_whole_of_it).setuid(),
+    case!(an_explanation_shows_the_document_that_sts_gets).private(),
+    case!(a_role_that_knows_no_attribution_is_refused_with_the_statement_it_lacks).setuid(),
 ];
 
 const READ_ONLY: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
@@ -207,4 +211,85 @@ fn the_plan_and_the_start_say_what_is_left(mode: Mode) {
     };
     assert!(row("access", "read") && row("denied", "s3:Get*"), "{said}");
     assert!(asked(&scene).is_empty());
+}
+
+/// A call of SQS in a region, with the session that the policy gives.
+fn sqs_in(scene: &Scene, region: &str, words: &str) -> Option<Output> {
+    let there = Path::new("/usr/bin/aws").is_file();
+    if !there {
+        eprintln!("left out: there is no AWS CLI here (awscli)");
+    }
+    let line = format!("/usr/bin/aws --endpoint-url {} --region {region} --output text sqs {words}", scene.sts.url());
+    there.then(|| scene.agent_aws(&["run", "--as", "incident", "--", "sh", "-c", &line]).run())
+}
+
+fn bounds_of_the_policy_are_passed_and_kept(mode: Mode) {
+    let bounds = "regions = [\"eu-west-1\"]\nallow-actions = [\"sqs:*\", \"s3:ListAllMyBuckets\"]\naccounts = [\"111122223333\"]";
+    let scene = Scene::with(mode, &with(bounds));
+    scene.run(&[], &["true"]).run().ends(0);
+    let policy: Value = serde_json::from_str(made(&scene, "AssumeRole").get("Policy").unwrap()).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let condition = |key: &str| statements.iter().find(|s| s["Condition"].to_string().contains(key)).unwrap();
+    assert_eq!(condition("aws:RequestedRegion")["Condition"]["StringNotEquals"]["aws:RequestedRegion"], "eu-west-1");
+    assert_eq!(condition("aws:ResourceAccount")["Effect"], "Deny");
+    assert!(statements.iter().any(|s| s["NotAction"].to_string().contains("sqs:*")), "{policy}");
+    allowed(sqs_in(&scene, "eu-west-1", "list-queues"));
+    denied(sqs_in(&scene, "us-east-1", "list-queues"));
+    scene.machine.policy(&scene.policy(&with("allow-actions = [\"sqs:Get*\"]")));
+    denied(sqs_in(&scene, "eu-west-1", "list-queues"));
+    // The control: without any of it, all of these are allowed.
+    scene.machine.policy(&scene.policy(&with("")));
+    allowed(sqs_in(&scene, "us-east-1", "list-queues"));
+}
+
+fn a_document_of_the_admins_is_the_whole_of_it(mode: Mode) {
+    let document =
+        r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:ListQueues", "Resource": "*"}]}"#;
+    let scene = Scene::with(mode, &with(&format!("session-policy = '''{document}'''")));
+    allowed(sqs_in(&scene, "eu-west-1", "list-queues"));
+    denied(sqs_in(&scene, "eu-west-1", PURGE));
+    let both = "session-policy = '{}'\npolicy-arns = [\"arn:aws:iam::aws:policy/AmazonSQSFullAccess\"]";
+    scene.machine.policy(&scene.policy(&with(both)));
+    scene.run(&[], &["true"]).run().refused("in more than one way what is allowed to begin with");
+    scene.machine.policy(&scene.policy(&with("session-policy = '{}'")));
+    scene.sts.clear_requests();
+    scene.run(&[], &["true"]).run().refused("`session-policy` is no IAM policy");
+    assert!(asked(&scene).is_empty());
+    scene.machine.policy(&scene.policy(&with("policy-arns = [\"arn:aws:iam::aws:policy/ReadOnlyAccess\"]")));
+    scene.run(&[], &["true"]).run().ends(0);
+    assert_eq!(managed(&made(&scene, "AssumeRole")), [READ_ONLY]);
+    // What adds up would widen it.
+    scene.run(&["--access", "read"], &["true"]).run().refused("session policies add up");
+}
+
+fn an_explanation_shows_the_document_that_sts_gets(mode: Mode) {
+    let scene = Scene::with(mode, &with("deny-actions = [\"lambda:Invoke*\"]"));
+    let said = scene.agent_aws(&["policy", "explain", "--as", "incident"]).run().says();
+    assert!(
+        said.contains("denied: lambda:Invoke*")
+            && said.contains("source profile file: credentials that it gives: keys"),
+        "{said}"
+    );
+    let (_, document) = said.split_once("session policy\n").expect("a session policy");
+    let shown: Value =
+        serde_json::from_str(&document[document.find('{').unwrap()..=document.rfind('}').unwrap()]).unwrap();
+    if mode == Mode::Setuid {
+        scene.run(&[], &["true"]).run().ends(0);
+        let passed: Value = serde_json::from_str(made(&scene, "AssumeRole").get("Policy").unwrap()).unwrap();
+        assert_eq!(shown, passed, "what is shown and what is passed");
+    }
+    let own = scene.agent_aws(&["policy", "explain", "--profile", "dev"]).run().says();
+    assert!(own.contains("source own: ") && !own.contains("session policy\n"), "{own}");
+}
+
+fn a_role_that_knows_no_attribution_is_refused_with_the_statement_it_lacks(mode: Mode) {
+    let scene = Scene::with(mode, &with(""));
+    let policy = scene.policy(&with(""));
+    scene.machine.policy(&policy.replace(agent_aws_harness::ROLE, agent_aws_harness::BASE_ROLE));
+    let refused = scene.run(&[], &["true"]).run().refused("sts:SetSourceIdentity");
+    let (_, rest) = refused.stderr.split_once("{\"Effect\"").unwrap();
+    let statement = format!("{{\"Effect\"{}", rest.split_once('}').unwrap().0) + "}";
+    let statement: Value = serde_json::from_str(&statement).unwrap();
+    assert_eq!(statement["Action"], serde_json::json!(["sts:SetSourceIdentity", "sts:TagSession"]));
+    assert_eq!(asked(&scene).len(), 1, "never again without");
 }

@@ -23,6 +23,7 @@ const CASES: &[Case] = &[
     case!(an_identity_taken_out_of_policy_is_not_refreshed).private(),
     case!(a_rotated_source_serves_once_the_old_key_is_refused),
     case!(a_source_that_others_may_read_is_not_used).setuid(),
+    case!(sessions_say_how_the_credentials_fare),
     case!(fifty_clients_cost_one_call_of_sts_for_each_renewal),
     case!(fifty_clients_that_wait_for_the_first_session_share_one_call),
 ];
@@ -279,4 +280,33 @@ fn fifty_clients_that_wait_for_the_first_session_share_one_call(mode: Mode) {
     let seen = crowd(&scene, &["--no-wait"], "3");
     assert!(seen.get("served").and_then(Value::as_u64).is_some_and(|n| n >= 50), "{seen}");
     assert_eq!(calls(&scene), 1);
+}
+
+/// What `sessions` says of the one session that runs.
+fn listed(scene: &Scene) -> Value {
+    let said = scene.agent_aws(&["sessions", "--json"]).run().says();
+    let mut all: Vec<Value> = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"));
+    assert_eq!(all.len(), 1, "{said}");
+    all.pop().expect("one")
+}
+
+fn sessions_say_how_the_credentials_fare(mode: Mode) {
+    let scene = Scene::with(mode, &short());
+    let inside = Inside::new(&scene, &[]);
+    let first = listed(&scene);
+    let number = |row: &Value, name: &str| row.get(name).and_then(Value::as_u64);
+    assert!(
+        number(&first, "expires") > number(&first, "refreshed") && first.get("error") == Some(&Value::Null),
+        "{first}"
+    );
+    within(LATER, "a refresh is told", || number(&listed(&scene), "refreshed") > number(&first, "refreshed"));
+    scene.set_faults(r#"{"fail":{"status":500,"code":"InternalFailure","message":"not now"}}"#);
+    within(LATER, "a failure is told", || {
+        listed(&scene).get("error").and_then(Value::as_str).is_some_and(|why| why.contains("not now"))
+    });
+    let table = scene.agent_aws(&["sessions"]).run().says();
+    assert!(table.contains("CREDENTIALS") && table.contains("not now"), "{table}");
+    scene.set_faults("{}");
+    within(LATER, "it is over", || listed(&scene).get("error") == Some(&Value::Null));
+    drop(inside);
 }

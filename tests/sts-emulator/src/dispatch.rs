@@ -138,7 +138,12 @@ fn authorize(caller: &Credential, claim: &Claim, operation: &Operation) -> Resul
         return Err(ApiError::invalid_token());
     }
     let action = format!("{}:{}", claim.service, operation.action);
-    caller.authorize(Access { action: &action, resource: &operation.resource, region: &claim.region })
+    caller.authorize(Access {
+        action: &action,
+        resource: &operation.resource,
+        region: &claim.region,
+        account: &caller.principal.account,
+    })
 }
 
 /// Whose request this is, or why it is nobody's. Expiry comes last: only the holder of a session learns of it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent_aws_protocol::Minting;
-use agent_aws_session_policy::Compiled;
+use agent_aws_session_policy::{Compiled, spelt};
 use aws_credential_types::Credentials;
 use aws_sdk_sts::config::retry::RetryConfig;
 use aws_sdk_sts::config::timeout::TimeoutConfig;
@@ -19,6 +19,14 @@ use crate::source::{DEFAULT_REGION, Place, Role};
 const OPERATION: Duration = Duration::from_secs(10);
 /// One attempt.
 const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// A policy that is too large when it is packed: what takes the space is known here only.
+fn explained(mut cause: Cause, narrowing: &Compiled) -> Cause {
+    if cause.text.contains("PackedPolicyTooLarge") && !narrowing.takes.is_empty() {
+        cause.text += &format!("; in characters, it is made of {}", spelt(&narrowing.takes));
+    }
+    cause
+}
 
 /// A session that only assumes another role, in seconds: the shortest there is.
 const SHORTEST: i32 = 900;
@@ -37,6 +45,8 @@ pub(super) struct Issued {
     pub(super) expires: u64,
     pub(super) account: String,
     pub(super) arn: String,
+    /// How much of what STS packs policies and tags into was taken, in percent, where there was something to pack.
+    pub(super) packed: Option<u32>,
 }
 
 /// Who the source is.
@@ -107,10 +117,14 @@ impl Sts {
             .set_policy_arns(arns(&narrowing.policy_arns))
             .send()
             .await
-            .map_err(|e| Cause::sts(&operation, &self.endpoint, &e))?;
+            .map_err(|e| explained(Cause::sts(&operation, &self.endpoint, &e), narrowing))?;
         let arn = answer.assumed_role_user().map(|u| u.arn().to_owned());
         let arn = arn.ok_or_else(|| incomplete(&operation))?;
-        issued(&operation, answer.credentials(), Caller::of(arn))
+        // The newer answer has the one, an older one the other.
+        #[allow(deprecated)]
+        let packed = answer.session_token_utilization().or_else(|| answer.packed_policy_size());
+        let packed = packed.and_then(|percent| u32::try_from(percent).ok());
+        issued(&operation, answer.credentials(), Caller::of(arn)).map(|issued| Issued { packed, ..issued })
     }
 
     /// A role on the way to another one: as it is, for as short as it goes.
@@ -196,6 +210,7 @@ fn issued(
         expires: u64::try_from(got.expiration().secs()).unwrap_or(0),
         account: caller.account,
         arn: caller.arn,
+        packed: None,
     })
 }
 

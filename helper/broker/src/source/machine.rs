@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
-use hyper::{Request, Uri, header};
+use hyper::{Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -43,38 +43,57 @@ pub(super) async fn container(uri: &str, token: Option<&str>) -> Result<Credenti
     match tokio::time::timeout(LONGEST, get(uri, token)).await {
         Ok(Ok(text)) => printed::read(text, "Container")
             .map_err(|what| Cause::denied(format!("container-credentials: {uri} answered {what}"))),
-        Ok(Err(what)) => Err(Cause::passing(format!("container-credentials: {uri}: {what}"))),
+        Ok(Err(Fault::Refused(status))) => {
+            Err(Cause::denied(format!("container-credentials: {uri}: status {status}: is its token the right one?")))
+        }
+        Ok(Err(Fault::Passing(what))) => Err(Cause::passing(format!("container-credentials: {uri}: {what}"))),
         Err(_) => {
             Err(Cause::passing(format!("container-credentials: {uri}: no answer within {} s", LONGEST.as_secs())))
         }
     }
 }
 
-async fn get(uri: &str, token: Option<&str>) -> Result<Vec<u8>, String> {
-    let uri: Uri = uri.parse().map_err(|_| "no address".to_owned())?;
+/// Why there is no answer.
+enum Fault {
+    /// It does not want to give one.
+    Refused(StatusCode),
+    /// It may give one later.
+    Passing(String),
+}
+
+impl From<&str> for Fault {
+    fn from(what: &str) -> Self {
+        Self::Passing(what.to_owned())
+    }
+}
+
+async fn get(uri: &str, token: Option<&str>) -> Result<Vec<u8>, Fault> {
+    let passing = |e: &dyn std::fmt::Display| Fault::Passing(e.to_string());
+    let uri: Uri = uri.parse().map_err(|_| "no address")?;
     let authority = uri.authority().ok_or("no host")?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await.map_err(|e| e.to_string())?;
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await.map_err(|e| passing(&e))?;
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| passing(&e))?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request =
         Request::get(path).header(header::HOST, authority.as_str()).header(header::ACCEPT, "application/json");
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, token);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|_| "its token is no header".to_owned())?;
+    let request = request.body(Empty::<Bytes>::new()).map_err(|_| "its token is no header")?;
     let answer = async {
-        let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
+        let answer = sender.send_request(request).await.map_err(|e| passing(&e))?;
         let status = answer.status();
         if !status.is_success() {
-            return Err(format!("status {status}"));
+            let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            return Err(if again { passing(&format_args!("status {status}")) } else { Fault::Refused(status) });
         }
-        let body = Limited::new(answer.into_body(), MOST).collect().await.map_err(|e| e.to_string())?;
+        let body = Limited::new(answer.into_body(), MOST).collect().await.map_err(|e| passing(&e))?;
         Ok(body.to_bytes().to_vec())
     };
     tokio::select! {
         // Its end is said by the answer.
-        _ = async { let _ = connection.await; std::future::pending::<()>().await } => Err(String::new()),
+        _ = async { let _ = connection.await; std::future::pending::<()>().await } => Err("".into()),
         answer = answer => answer,
     }
 }

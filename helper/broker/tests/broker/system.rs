@@ -183,7 +183,7 @@ fn a_container_is_asked_with_its_token() {
     assert!(broker.minted().arn.contains("agent-incident"));
     assert!(server.heads()[0].starts_with("GET /v1/credentials HTTP/1.1"), "{:?}", server.heads());
     let (cause, retry) = Broker::start(of(&sts, source), None).failed();
-    assert!(cause.contains("status 403") && retry.is_some(), "{cause}");
+    assert!(cause.contains("status 403") && retry.is_none(), "{cause}");
     let nobody = SourceCredentials::Container { uri: "http://127.0.0.1:1/".into() };
     let (cause, _) = Broker::start(of(&sts, nobody), None).failed();
     assert!(cause.contains("container-credentials: http://127.0.0.1:1/"), "{cause}");

@@ -12,6 +12,15 @@ pub(crate) struct Access<'a> {
     pub(crate) resource: &'a str,
     /// The region the request was signed for.
     pub(crate) region: &'a str,
+    /// The caller's account.
+    pub(crate) account: &'a str,
+}
+
+impl<'a> Access<'a> {
+    /// Whose the resource is: what an ARN does not say is the caller's own.
+    fn resource_account(&self) -> &'a str {
+        self.resource.split(':').nth(4).filter(|account| !account.is_empty()).unwrap_or(self.account)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +62,13 @@ fn selects(selector: &Selector, matches: impl Fn(&str) -> bool) -> bool {
 fn conditions_hold(statement: &Statement, access: Access<'_>) -> Result<bool, String> {
     let mut hold = true;
     for (operator, key, values) in &statement.conditions {
-        if !key.eq_ignore_ascii_case("aws:RequestedRegion") {
-            return Err(format!("the emulator cannot evaluate the condition key {key}"));
-        }
-        let listed = values.iter().any(|value| value == access.region);
-        // The region is in every signed request, so the IfExists forms mean the same as the plain ones.
+        let is = match key.to_ascii_lowercase().as_str() {
+            "aws:requestedregion" => access.region,
+            "aws:resourceaccount" => access.resource_account(),
+            _ => return Err(format!("the emulator cannot evaluate the condition key {key}")),
+        };
+        let listed = values.iter().any(|value| value == is);
+        // Both are there in every request, so the IfExists forms mean the same as the plain ones.
         hold &= match operator.as_str() {
             "StringEquals" | "StringEqualsIfExists" => listed,
             "StringNotEquals" | "StringNotEqualsIfExists" => !listed,
@@ -73,7 +84,7 @@ mod tests {
 
     fn decide(statements: &str, action: &str, resource: &str) -> Decision {
         let document = Document::parse(&format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#)).unwrap();
-        evaluate([&document], Access { action, resource, region: "eu-west-1" })
+        evaluate([&document], Access { action, resource, region: "eu-west-1", account: "111122223333" })
     }
 
     const ALLOW_ALL: &str = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
@@ -84,7 +95,10 @@ mod tests {
             decide(r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#, "iam:ListUsers", "*"),
             Decision::ImplicitDeny
         );
-        assert_eq!(evaluate([], Access { action: "a:b", resource: "*", region: "x" }), Decision::ImplicitDeny);
+        assert_eq!(
+            evaluate([], Access { action: "a:b", resource: "*", region: "x", account: "111122223333" }),
+            Decision::ImplicitDeny
+        );
     }
 
     #[test]
@@ -93,6 +107,19 @@ mod tests {
         for statements in [format!("{ALLOW_ALL},{deny}"), format!("{deny},{ALLOW_ALL}")] {
             assert_eq!(decide(&statements, "sqs:PurgeQueue", "arn:aws:sqs:r:1:q"), Decision::ExplicitDeny);
             assert_eq!(decide(&statements, "sqs:SendMessage", "arn:aws:sqs:r:1:q"), Decision::Allowed);
+        }
+    }
+
+    #[test]
+    fn a_resource_is_the_callers_unless_its_arn_says_otherwise() {
+        let ours = r#"{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceAccount":"111122223333"}}}"#;
+        for (resource, expected) in [
+            ("*", Decision::Allowed),
+            ("arn:aws:s3:::bucket", Decision::Allowed),
+            ("arn:aws:sqs:eu-west-1:111122223333:q", Decision::Allowed),
+            ("arn:aws:sqs:eu-west-1:444455556666:q", Decision::ImplicitDeny),
+        ] {
+            assert_eq!(decide(ours, "sqs:SendMessage", resource), expected, "{resource}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::state::State;
 
 impl Call<'_> {
     pub(super) fn authorize(&self, action: &str, resource: &str) -> Result<(), ApiError> {
-        self.caller.authorize(Access { action, resource, region: self.region })
+        self.caller.authorize(Access { action, resource, region: self.region, account: &self.caller.principal.account })
     }
 
     /// Issues a session and returns its `<Credentials>`.
