@@ -25,6 +25,7 @@ const CASES: &[Case] = &[
     case!(a_program_of_an_own_profile_is_the_caller_and_nobody_else).private(),
     case!(a_program_named_by_a_system_source_is_not_run).private().setuid(),
     case!(an_own_configuration_is_read_with_the_callers_rights).private(),
+    case!(an_own_configuration_without_end_or_that_nobody_writes_holds_nothing_up),
 ];
 
 fn main() -> ExitCode {
@@ -239,4 +240,20 @@ fn an_own_configuration_is_read_with_the_callers_rights(mode: Mode) {
     let call = scene.agent_aws(&["run", "--profile", "dev", "--", "true"]);
     call.env("AWS_SHARED_CREDENTIALS_FILE", &hers).run().ends(0);
     assert!(config.contains("source_profile"));
+}
+
+/// Neither memory nor time of anybody's: a device, and a FIFO, which would hold up whoever opens it.
+fn an_own_configuration_without_end_or_that_nobody_writes_holds_nothing_up(mode: Mode) {
+    let scene = Scene::new(mode);
+    let fifo = scene.machine.scratch().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o644)).expect("a FIFO");
+    // The control: whoever reads it as any file waits.
+    let read = ["1", "cat", &fifo.display().to_string()].map(str::to_owned);
+    scene.machine.call("alice", "/usr/bin/timeout").args(&read).run().ends(124);
+    for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        for place in ["/dev/zero".into(), fifo.clone()] {
+            let call = scene.agent_aws(&["run", "--profile", "dev", "--", "true"]).env(variable, &place);
+            call.run_within(Duration::from_secs(25)).refused("is no regular file");
+        }
+    }
 }
