@@ -36,8 +36,7 @@ pub(crate) fn code(choice: &Choice) -> Result<Code, Failure> {
 
 /// The device, if no program gives its codes.
 fn wanted(profile: &str, lookup: Lookup<'_>) -> Option<String> {
-    let read = |path| std::fs::read_to_string(path).ok();
-    let texts: Vec<String> = region::files(lookup).into_iter().filter_map(read).collect();
+    let texts: Vec<String> = region::files(lookup).iter().filter_map(|path| region::text_of(path)).collect();
     let setting =
         |key: &str| texts.iter().filter_map(|text| region::setting(text, profile, key)).find(|value| !value.is_empty());
     setting("mfa_serial").filter(|_| setting("mfa_process").is_none())

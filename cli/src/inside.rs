@@ -1,6 +1,8 @@
 //! What the agent finds about itself: its environment, built from a list and never filtered from the caller's, its AWS
 //! configuration, its working directory. None of it holds a secret, and none of it binds the caller.
 
+mod aws_config;
+
 use std::net::Ipv4Addr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -76,28 +78,12 @@ pub(crate) fn environment(plan: &Plan, given: &[EnvVar], door: i32) -> Vec<EnvVa
 /// Files that the agent finds in the sandbox's own /run: where they stand, and their content.
 pub(crate) fn files(plan: &Plan) -> Vec<(Bytes, Bytes)> {
     let ours = |name: &str| format!("{OURS}/{name}").into_bytes();
-    let mut files =
-        vec![(ours("config"), aws_config(plan).into_bytes()), (ours("session.json"), facts(plan).into_bytes())];
-    let names = resolver::files(plan.grant.network).into_iter();
+    let grant = &plan.grant;
+    let config = aws_config::text(&grant.identity, &grant.aliases, grant.region.as_deref());
+    let mut files = vec![(ours("config"), config.into_bytes()), (ours("session.json"), facts(plan).into_bytes())];
+    let names = resolver::files(grant.network).into_iter();
     files.extend(names.map(|(path, content)| (path.into_os_string().into_vec(), content)));
     files
-}
-
-/// The AWS configuration that clients inside read: every name leads to the one identity.
-fn aws_config(plan: &Plan) -> String {
-    let grant = &plan.grant;
-    let mut names = vec!["[default]".to_string()];
-    let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
-    let own = grant.identity.strip_prefix("own:").unwrap_or(&grant.identity);
-    for alias in std::iter::once(own).chain(grant.aliases.iter().map(String::as_str)) {
-        let header = format!("[profile {alias}]");
-        if alias != "default" && plain(alias) && !names.contains(&header) {
-            names.push(header);
-        }
-    }
-    let region = grant.region.as_ref().map(|r| format!("region = {r}\n")).unwrap_or_default();
-    let body = format!("{region}credential_process = {OURS}/agent-aws-credentials\n");
-    names.iter().map(|header| format!("{header}\n{body}")).collect::<Vec<_>>().join("\n")
 }
 
 /// What `agent-aws whoami` reads inside.
@@ -159,16 +145,6 @@ mod tests {
         let grant = Grant { identity: "own:dev".into(), network, hide, ..fixture::grant() };
         let wish = Wish { project: "/srv/work/p".into(), command: vec![b"true".to_vec()], ..Wish::default() };
         agent_aws_plan::plan(fixture::caller(), grant, &wish).unwrap()
-    }
-
-    #[test]
-    fn every_profile_name_of_the_generated_configuration_leads_to_the_one_client() {
-        let text = aws_config(&a_plan(Network::None));
-        assert!(
-            text.contains("[default]") && text.contains("[profile prod-readonly]") && text.contains("[profile dev]")
-        );
-        assert_eq!(text.matches("credential_process = /run/agent-aws/agent-aws-credentials").count(), 3);
-        assert!(!text.contains("aws_secret_access_key"));
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! What the caller's AWS configuration says: the region of an own identity, as their other tools would use it.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use agent_aws_protocol::Ask;
+use rustix::fs::{Mode, OFlags};
 
 use crate::environment::Lookup;
 
+/// The largest file of a configuration that is read, in bytes: as in the broker.
+const LARGEST: u64 = 1024 * 1024;
 /// Region variables, the strongest first.
 const VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
@@ -18,7 +23,7 @@ pub(crate) fn of_own(identity: &Ask, lookup: Lookup<'_>) -> Option<String> {
     };
     let text = |value: OsString| value.into_string().ok().filter(|v| !v.is_empty());
     let of_environment = VARIABLES.iter().find_map(|name| lookup(OsStr::new(name)).and_then(text));
-    of_environment.or_else(|| configured(&std::fs::read_to_string(files(lookup).first()?).ok()?, profile))
+    of_environment.or_else(|| configured(&text_of(files(lookup).first()?)?, profile))
 }
 
 /// The files of the AWS configuration: settings, then keys.
@@ -29,6 +34,17 @@ pub(crate) fn files(lookup: Lookup<'_>) -> Vec<PathBuf> {
     };
     let all = [("AWS_CONFIG_FILE", ".aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")];
     all.into_iter().filter_map(|(variable, usual)| place(variable, usual)).collect()
+}
+
+/// The text of such a file. Of a FIFO, a device or a file without end there is none: nothing here waits for it, and the broker
+/// says what is wrong with it.
+pub(crate) fn text_of(path: &Path) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    let found = file.metadata().ok()?;
+    let mut text = String::new();
+    let read = (found.is_file() && found.len() <= LARGEST).then(|| file.take(LARGEST).read_to_string(&mut text));
+    matches!(read, Some(Ok(_))).then_some(text)
 }
 
 /// The region of that AWS profile, as far as it looks like one.

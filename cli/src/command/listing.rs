@@ -87,11 +87,19 @@ pub(super) fn sessions(options: &Sessions) -> Result<(), Failure> {
         true => say::json(&rows.iter().map(session_json).collect()),
         false => table_of(rows),
     };
+    match options.watch {
+        true => watch(options.json, shown),
+        false => shown(&running()?),
+    }
+}
+
+/// Shows them whenever they changed, until this process is ended.
+fn watch(as_json: bool, shown: impl Fn(&[SessionRow]) -> Result<(), Failure>) -> Result<(), Failure> {
     let mut before = None;
-    while options.watch {
+    loop {
         let rows = running()?;
         if before.as_ref() != Some(&rows) {
-            if std::io::stdout().is_terminal() && !options.json {
+            if std::io::stdout().is_terminal() && !as_json {
                 say::out(CLEAR)?;
             }
             shown(&rows)?;
@@ -99,7 +107,6 @@ pub(super) fn sessions(options: &Sessions) -> Result<(), Failure> {
         }
         std::thread::sleep(PAUSE);
     }
-    shown(&running()?)
 }
 
 fn running() -> Result<Vec<SessionRow>, Failure> {

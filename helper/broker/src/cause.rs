@@ -1,26 +1,17 @@
 //! Why there are no credentials, in words, and whether trying again can help.
 
+mod kind;
+
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_types::error::metadata::ErrorMetadata;
 
+pub(crate) use kind::Kind;
+
 /// The longest text that is passed on.
 const LONGEST: usize = 600;
-
-/// How a failure is met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The network or the service: tried again soon.
-    Passing,
-    /// Somebody must change something: tried again slowly, in case they did.
-    Denied,
-    /// The caller must sign in, which they do in another terminal: looked for often.
-    SignIn,
-    /// Nothing can change it in this session.
-    Last,
-}
 
 /// A failure.
 #[derive(Debug, Clone)]

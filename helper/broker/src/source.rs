@@ -1,6 +1,7 @@
 //! The credentials that mint: from the file the supervisor opened, or from the caller's own AWS configuration.
 
 mod bounded;
+mod files;
 mod machine;
 mod own;
 mod printed;

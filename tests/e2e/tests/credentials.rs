@@ -25,6 +25,7 @@ const CASES: &[Case] = &[
     case!(credentials_come_in_three_formats_inside_and_outside),
     case!(whoami_agrees_inside_and_outside),
     case!(no_other_identity_can_be_asked_for_inside),
+    case!(every_child_of_the_agent_gets_them_however_it_was_started),
     case!(no_wait_starts_at_once_and_the_door_answers_once_minted),
     case!(a_start_that_waits_has_credentials_from_its_first_moment),
     case!(the_region_is_that_of_the_identity),
@@ -229,6 +230,42 @@ fn no_other_identity_can_be_asked_for_inside(mode: Mode) {
         }
     }
     inside.does(&format!("{program} run --profile base -- true")).badly();
+}
+
+/// Shells, make, Python, node, without an environment, in a session of its own, without any descriptor of ours.
+fn every_child_of_the_agent_gets_them_however_it_was_started(mode: Mode) {
+    let scene = Scene::new(mode);
+    let project = scene.machine.project(&scene.machine.user("alice"));
+    let place = project.join("Makefile");
+    scene.machine.file(&scene.machine.user("alice"), &place, 0o644, format!("all:\n\t@{CLIENT}\n"));
+    let python =
+        format!("import subprocess; print(subprocess.run([\"{CLIENT}\"], capture_output=True, text=True).stdout)");
+    let node = format!("process.stdout.write(require(\"child_process\").execFileSync(\"{CLIENT}\"))");
+    let ways = [
+        ("/bin/bash", format!("bash -c 'bash -c \"{CLIENT}\"; true'")),
+        ("/usr/bin/make", "make -s".into()),
+        ("/usr/bin/python3", format!("/usr/bin/python3 -c '{python}'")),
+        ("/usr/bin/node", format!("/usr/bin/node -e '{node}'")),
+        ("/usr/bin/env", format!("env -i {CLIENT}")),
+        ("/usr/bin/setsid", format!("setsid -w {CLIENT}")),
+        ("/bin/sh", format!("({CLIENT} & wait)")),
+    ];
+    let mut inside = Inside::new(&scene, &[]);
+    let key = member(&inside.does(CLIENT).well(), "AccessKeyId");
+    let there = ways.iter().filter(|(program, _)| std::path::Path::new(program).exists());
+    let mut tried = 0;
+    for (program, line) in there {
+        assert_eq!(member(&inside.does(line).well(), "AccessKeyId"), key, "{program}");
+        // The control: outside, the same line gives nothing.
+        let outside = scene.machine.call("alice", "/bin/sh").args(&["-c", line]).run();
+        assert!(!outside.stdout.contains("AccessKeyId"), "{program}: {outside}");
+        tried += 1;
+    }
+    assert!(tried >= 5, "{tried}");
+    // Where the inherited descriptor is the only door, some of them have none: no door may depend on it alone.
+    let alone = |line: &str| format!("AGENT_AWS_SOCKET=/tmp/none {line}");
+    inside.does(&alone(&format!("bash -c {CLIENT}"))).well();
+    assert!(!inside.does(&alone(&format!("/usr/bin/python3 -c '{python}'"))).text.contains("AccessKeyId"));
 }
 
 fn no_wait_starts_at_once_and_the_door_answers_once_minted(mode: Mode) {

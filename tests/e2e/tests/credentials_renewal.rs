@@ -6,6 +6,7 @@
 #[allow(dead_code)] // each test program uses some of it
 mod inside;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,8 @@ const CASES: &[Case] = &[
     case!(without_sts_credentials_last_to_their_end_then_the_cause_is_said_until_it_is_back),
     case!(an_sts_that_never_answers_is_named_as_the_cause),
     case!(an_sts_that_is_not_there_is_named_as_the_cause),
+    case!(whatever_sts_answers_what_is_held_lasts_to_its_end_and_no_longer).limit(400),
+    case!(an_answer_that_comes_byte_by_byte_is_given_up).limit(200),
     case!(an_identity_taken_out_of_policy_is_not_refreshed).private(),
     case!(a_rotated_source_serves_once_the_old_key_is_refused),
     case!(a_source_that_others_may_read_is_not_used).setuid(),
@@ -144,6 +147,58 @@ fn an_sts_that_is_not_there_is_named_as_the_cause(mode: Mode) {
     drop(sts);
     let why = until_it_ends(&mut inside);
     assert!(why.contains("refused") || why.contains("cannot be reached"), "{why}");
+}
+
+/// Each answer in turn to the one session, which serves again between them.
+fn whatever_sts_answers_what_is_held_lasts_to_its_end_and_no_longer(mode: Mode) {
+    let scene = Scene::with(mode, &short());
+    let mut inside = Inside::new(&scene, &[]);
+    for (fault, cause) in [
+        (r#"{"fail":{"status":403,"code":"AccessDenied","message":"not today"}}"#, "not today"),
+        (r#"{"fail":{"status":500,"code":"InternalFailure","message":"not now"}}"#, "not now"),
+        (r#"{"throttle":100000}"#, "Throttling"),
+        (r#"{"malformed":true}"#, "no usable answer"),
+        (r#"{"huge_body":true}"#, "no usable answer"),
+    ] {
+        let answer = inside.does(CLIENT).well();
+        let expires = seconds(&member(&answer, "Expiration"));
+        scene.set_faults(fault);
+        let why = until_it_ends(&mut inside);
+        assert!(now() >= expires, "{} s too early: {why}", expires - now());
+        within(LATER, cause, || inside.does(CLIENT).badly().contains(cause));
+        scene.set_faults("{}");
+        within(LATER, "it serves again", || inside.does(CLIENT).status == 0);
+    }
+}
+
+/// A server that never ends its answer, and never pauses for long.
+fn dribble(listener: &std::net::TcpListener) {
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut stream = stream;
+            let line = b"HTTP/1.1 200 OK\r\nX: ".iter().chain(std::iter::repeat(&b'x'));
+            for byte in line {
+                if stream.write_all(&[*byte]).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+    }
+}
+
+fn an_answer_that_comes_byte_by_byte_is_given_up(mode: Mode) {
+    let scene = Scene::with(mode, &short());
+    let mut inside = Inside::new(&scene, &[]);
+    inside.does(CLIENT).well();
+    let Scene { sts, machine: _machine } = scene;
+    let address = sts.address();
+    drop(sts);
+    let listener = until(LATER, || std::net::TcpListener::bind(address).ok()).expect("the address is free again");
+    std::thread::spawn(move || dribble(&listener));
+    until_it_ends(&mut inside);
+    let cause = "did not answer in time";
+    within(Duration::from_secs(60), cause, || inside.does(CLIENT).badly().contains(cause));
 }
 
 fn an_identity_taken_out_of_policy_is_not_refreshed(mode: Mode) {

@@ -1,5 +1,4 @@
-//! The fuzz targets of the gateway: built with the coverage that libFuzzer steers by, which a stable compiler gives too, and
-//! run for a while.
+//! The fuzz targets: built with the coverage that libFuzzer steers by, which a stable compiler gives too, and run for a while.
 
 use std::fs;
 use std::path::Path;
@@ -9,9 +8,9 @@ use crate::products;
 use crate::shell::{self, Clock, Failure, Outcome};
 use crate::tally::Tally;
 
-/// Where they are.
-const PLACE: &str = "helper/gateway/fuzz";
-/// As cargo-fuzz sets it, without sanitizers: what the targets call has no `unsafe`.
+/// Where they are, each a workspace of its own.
+const PLACES: [&str; 4] = ["helper/gateway/fuzz", "helper/broker/fuzz", "helper/policy-text/fuzz", "cli/fuzz"];
+/// As cargo-fuzz sets it, without sanitizers: what the targets call has no `unsafe` that depends on what they say.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions -Coverflow-checks=yes";
@@ -33,29 +32,33 @@ pub(crate) fn fuzz(root: &Path, more: &[String]) -> Outcome {
 
 /// Builds and runs all of them, each counted as a test.
 pub(crate) fn all(root: &Path, seconds: u32, clock: &mut Clock) -> Result<Tally, Failure> {
-    let (place, out) = (root.join(PLACE), shell::target_dir(root).join("fuzz"));
-    let host = products::host();
-    clock.part("fuzz: build", || {
-        let mut cargo = shell::cargo(&["build", "--quiet", "--release", "--locked", "--target", host]);
-        cargo.current_dir(&place).env("CARGO_TARGET_DIR", &out).env("RUSTFLAGS", FLAGS);
-        shell::run(&mut cargo)
-    })?;
+    let out = shell::target_dir(root).join("fuzz");
+    clock.part("fuzz: build", || PLACES.iter().try_for_each(|place| build(&root.join(place), &out)))?;
     let mut targets = Vec::new();
-    for entry in fs::read_dir(place.join("fuzz_targets")).map_err(Failure::on(PLACE))? {
-        let path = entry.map_err(Failure::on(PLACE))?.path();
-        targets.extend(path.file_stem().and_then(|name| name.to_str()).map(str::to_owned));
+    for place in PLACES {
+        for entry in fs::read_dir(root.join(place).join("fuzz_targets")).map_err(Failure::on(place))? {
+            let path = entry.map_err(Failure::on(place))?.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            targets.extend(name.map(|name| (name.to_owned(), root.join(place).join("corpus").join(name))));
+        }
     }
     targets.sort();
-    let built = out.join(host).join("release");
+    let built = out.join(products::host()).join("release");
     clock.part("fuzz", || {
         let mut tally = Tally::default();
-        for target in &targets {
-            let (said, good) = run(&built.join(target), &place.join("corpus").join(target), &out, seconds)?;
+        for (target, corpus) in &targets {
+            let (said, good) = run(&built.join(target), corpus, &out, seconds)?;
             println!("fuzz {target} ... {}: {said}", if good { "ok" } else { "FAILED" });
             tally += Tally { passed: good.into(), failed: (!good).into(), skipped: 0 };
         }
         Ok(tally)
     })
+}
+
+/// Those of one place. What several of them need is built once.
+fn build(place: &Path, out: &Path) -> Outcome {
+    let mut cargo = shell::cargo(&["build", "--quiet", "--release", "--locked", "--target", products::host()]);
+    shell::run(cargo.current_dir(place).env("CARGO_TARGET_DIR", out).env("RUSTFLAGS", FLAGS))
 }
 
 /// One of them. What it says last, and whether it found nothing.

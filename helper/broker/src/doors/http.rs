@@ -17,7 +17,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::answer::Answer;
@@ -64,7 +65,8 @@ fn admit(open: &Rc<RefCell<VecDeque<AbortHandle>>>, connection: impl Future<Outp
     open.push_back(tokio::task::spawn_local(connection).abort_handle());
 }
 
-async fn connection(stream: TcpStream, vault: Rc<Vault>) {
+/// One client, from its first byte to its last.
+pub(super) async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, vault: Rc<Vault>) {
     let service = service_fn(|request| {
         let vault = Rc::clone(&vault);
         async move { Ok::<_, Infallible>(reply(&request, &vault).await) }

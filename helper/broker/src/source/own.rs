@@ -52,6 +52,7 @@ impl OwnProfile {
     /// narrow it.
     pub(crate) async fn resolve(&self) -> Result<Resolved, Cause> {
         let (env, name) = (Env::real(), self.name.clone().into());
+        super::files::check(&env)?;
         let profiles = aws_config::profile::load(&Fs::real(), &env, &EnvConfigFiles::default(), Some(name)).await.ok();
         let text = |key: &str| profiles.as_ref()?.get(key).map(str::to_owned);
         let place = self.place(&env, text);

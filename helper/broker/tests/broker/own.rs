@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use agent_aws_protocol::{Access, Minting, Narrowing, SourceCredentials};
 use agent_aws_sts_emulator::Emulator;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use crate::scene::{Broker, KEY, SECRET, Start, emulator, minting, open_directory};
@@ -245,4 +246,25 @@ sso_account_id = 111122223333\nsso_role_name = r\n\
         let (cause, retry) = own.start(config, own.minting(profile)).failed();
         assert!(cause.contains(words) && retry.is_none(), "{profile}: {cause}");
     }
+}
+
+#[test]
+fn a_configuration_without_end_or_that_nobody_writes_is_refused_at_once() {
+    let own = Own::new();
+    let config = "[profile dev]\nregion = eu-west-1\n";
+    let (fifo, long) = (own.path().join("fifo"), own.path().join("long"));
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::from_bits_truncate(0o644), 0).unwrap();
+    std::fs::write(&long, "#".repeat(1024 * 1024 + 1)).unwrap();
+    let zero = Path::new("/dev/zero");
+    for (path, words) in [(zero, "no regular file"), (&*fifo, "no regular file"), (&*long, "larger than 1048576 bytes")]
+    {
+        for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+            let more = vec![(variable.to_owned(), path.display().to_string())];
+            let (cause, retry) = own.start_with(config, own.minting("dev"), more).failed();
+            assert!(cause.contains(words) && retry.is_none(), "{variable}: {cause}");
+        }
+    }
+    // How one of the two is left out.
+    let more = vec![("AWS_SHARED_CREDENTIALS_FILE".to_owned(), "/dev/null".to_owned())];
+    own.start_with(&user("dev"), own.minting("dev"), more).minted();
 }
