@@ -184,6 +184,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_example_of_a_deny_list_is_right_and_leaves_room() {
+        let text = include_str!("../../../packaging/examples/deny-list.toml");
+        let policy = agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }]).unwrap();
+        assert_eq!(too_long(&policy), []);
+        let identity = policy.identity("support").unwrap();
+        let compiled = compile(&identity.narrowing, "aws").unwrap();
+        assert!(compiled.policy_json.unwrap().len() < 1024 && compiled.notes.is_empty());
+    }
+
+    #[test]
     fn a_session_policy_that_sts_would_not_take_is_an_error_of_the_check() {
         let of = |count: usize| {
             let actions: Vec<String> = (0..count).map(|n| format!("lambda:SomeAction{n}")).collect();

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_aws_harness::emulator::{Config, Emulator};
-use agent_aws_harness::{ACCOUNT, Case, Mode, OWN_ROLE, ROLE, Scene, Setup, case, suite, until, within};
+use agent_aws_harness::{ACCOUNT, Case, Mode, OWN_ROLE, ROLE, Scene, Setup, case, processes, suite, until, within};
 use serde_json::{Value, json};
 
 use inside::Inside;
@@ -24,6 +24,7 @@ const CASES: &[Case] = &[
     case!(whatever_sts_answers_what_is_held_lasts_to_its_end_and_no_longer).limit(400),
     case!(an_answer_that_comes_byte_by_byte_is_given_up).limit(200),
     case!(an_identity_taken_out_of_policy_is_not_refreshed).private(),
+    case!(without_its_reader_no_policy_grants_anything).private(),
     case!(a_rotated_source_serves_once_the_old_key_is_refused),
     case!(a_source_that_others_may_read_is_not_used).setuid(),
     case!(sessions_say_how_the_credentials_fare),
@@ -199,6 +200,27 @@ fn an_answer_that_comes_byte_by_byte_is_given_up(mode: Mode) {
     until_it_ends(&mut inside);
     let cause = "did not answer in time";
     within(Duration::from_secs(60), cause, || inside.does(CLIENT).badly().contains(cause));
+}
+
+/// Whoever ends the process that reads policy gains nothing by it: what was served lasts to its end.
+fn without_its_reader_no_policy_grants_anything(mode: Mode) {
+    let scene = Scene::with(mode, &short());
+    let mut inside = Inside::new(&scene, &[]);
+    inside.does(CLIENT).well();
+    let readers: Vec<i32> =
+        processes().iter().filter(|p| p.command.starts_with("agent-aws-reader")).map(|p| p.pid).collect();
+    assert_eq!(readers.len(), 1);
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(readers.first().copied().expect("one")),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .expect("killing it");
+    let why = until_it_ends(&mut inside);
+    assert!(why.contains("agent-aws-reader"), "{why}");
+    if mode == Mode::Setuid {
+        std::fs::rename("/usr/local/libexec/agent-aws/agent-aws-reader", "/usr/local/reader").expect("moving it away");
+        scene.run(&[], &["echo", "it ran"]).run().refused("agent-aws-reader: No such file");
+    }
 }
 
 fn an_identity_taken_out_of_policy_is_not_refreshed(mode: Mode) {

@@ -7,10 +7,11 @@ use std::process::{Command, ExitCode};
 
 use agent_aws_e2e::inside::{differences, inside, placed};
 use agent_aws_e2e::session::{Running, State, core_limit, is_dumpable};
-use agent_aws_harness::{Case, Mode, SOON, Scene, case, suite, within};
+use agent_aws_harness::{Case, Mode, Process, SOON, Scene, case, suite, within};
 
 const CASES: &[Case] = &[
     case!(the_broker_of_a_system_source_is_a_user_of_its_own_with_nothing_else).setuid(),
+    case!(the_reader_of_the_policy_is_nobody_with_nothing).private(),
     case!(the_broker_of_an_own_source_is_the_caller_with_nothing_else).private(),
     case!(init_and_agent_are_the_caller_with_nothing_else).private(),
     case!(the_supervisor_keeps_the_power_to_kill_and_nothing_else).setuid(),
@@ -43,6 +44,27 @@ fn the_broker_of_a_system_source_is_a_user_of_its_own_with_nothing_else(mode: Mo
     State::of(session.broker).has_ids(ids[0], ids[1], "").has_no_privilege();
     let alice = scene.machine.user("alice");
     assert!(ids[0] != 0 && ids[0] != alice.uid && ids[1] != 0 && ids[1] != alice.gid, "{entry}");
+}
+
+/// Whoever reads the policy has no privilege, no file but /dev/null, and no root directory where we can make one.
+fn the_reader_of_the_policy_is_nobody_with_nothing(mode: Mode) {
+    let scene = Scene::new(mode);
+    let session = Running::idle(&scene);
+    let is_reader = |p: &Process| p.parent == session.supervisor && p.command.starts_with("agent-aws-reader");
+    let reader = session.tree().into_iter().find(is_reader).expect("a reader").pid;
+    let state = State::of(reader);
+    state.is("NoNewPrivs", "1").is("Seccomp", "2");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        state.is(set, "0000000000000000");
+    }
+    let open = fs::read_dir(format!("/proc/{reader}/fd")).unwrap().count();
+    assert_eq!(open, 4, "three of /dev/null, and the conversation");
+    if mode == Mode::Setuid {
+        state.has_ids(65534, 65534, "").has_no_privilege();
+        assert_eq!(fs::read_dir(format!("/proc/{reader}/root/")).unwrap().count(), 0, "a root of its own");
+    }
+    let environment = fs::read(format!("/proc/{reader}/environ")).unwrap();
+    assert!(environment.is_empty(), "{}", environment.escape_ascii());
 }
 
 /// The broker of an own source reads the caller's configuration with the caller's rights, and has no others. Without
