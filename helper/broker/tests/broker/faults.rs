@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use agent_aws_protocol::BrokerToHelper;
+use agent_aws_protocol::{BrokerToHelper, Minting, SourceCredentials};
 use agent_aws_sts_emulator::Faults;
 
 use crate::own::{Own, user};
-use crate::scene::{Broker, KEY, ROLE, SECRET, emulator, file, keys, minting};
+use crate::scene::{BASE, Broker, KEY, ROLE, SECRET, TOKEN, emulator, file, keys, minting};
+use crate::system::session;
 
 const TABLE: &str = include_str!("../faults.tsv");
 /// The most memory that a broker may have needed, in KiB, whatever it was answered. This one is not optimised.
@@ -17,7 +18,7 @@ fn outcome(kind: &str, faults: &Faults) -> (&'static str, String, u64) {
     let own = Own::new();
     let role = format!("[profile deep]\nrole_arn = {ROLE}\nsource_profile = dev\nexternal_id = x-1\n");
     let config = match kind {
-        "system, a role" | "own, keys" => user("dev"),
+        "system, a role" | "system, a session" | "system, a token" | "own, keys" => user("dev"),
         "own, a role" => user("dev") + &role,
         "own, a session" => {
             let broker = own.start(&user("dev"), own.minting("dev"));
@@ -36,6 +37,21 @@ fn outcome(kind: &str, faults: &Faults) -> (&'static str, String, u64) {
         "system, a role" => {
             system.set_faults(faults.clone());
             Broker::start(minting(&system), Some(file(&keys(SECRET))))
+        }
+        "system, a session" => {
+            let found: serde_json::Value = serde_json::from_str(&session(&system)).unwrap();
+            let member = |name: &str| found[name].as_str().unwrap().to_owned();
+            let (id, secret, token) = (member("AccessKeyId"), member("SecretAccessKey"), member("Token"));
+            let text = format!(
+                "[w]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\naws_session_token = {token}\n"
+            );
+            system.set_faults(faults.clone());
+            Broker::start(minting(&system), Some(file(&text)))
+        }
+        "system, a token" => {
+            system.set_faults(faults.clone());
+            let source = SourceCredentials::WebIdentity { role: BASE.into() };
+            Broker::start(Minting { source, ..minting(&system) }, Some(file(TOKEN)))
         }
         _ => {
             own.sts.set_faults(faults.clone());

@@ -60,7 +60,7 @@ fn printed() -> String {
 }
 
 /// A session of the base role, as a machine has one, with `Token` for `SessionToken`.
-fn session(sts: &Emulator) -> String {
+pub(crate) fn session(sts: &Emulator) -> String {
     let every = vec!["arn:aws:iam::*:role/*".into()];
     let base = Minting {
         role: Some(BASE.into()),
