@@ -369,7 +369,8 @@ fn listed(scene: &Scene) -> Value {
 
 fn sessions_say_how_the_credentials_fare(mode: Mode) {
     let scene = Scene::with(mode, &short());
-    let inside = Inside::new(&scene, &[]);
+    let mut inside = Inside::new(&scene, &[]);
+    inside.does(CLIENT).well();
     let first = listed(&scene);
     let number = |row: &Value, name: &str| row.get(name).and_then(Value::as_u64);
     assert!(
@@ -385,5 +386,5 @@ fn sessions_say_how_the_credentials_fare(mode: Mode) {
     assert!(table.contains("CREDENTIALS") && table.contains("not now"), "{table}");
     scene.set_faults("{}");
     within(LATER, "it is over", || listed(&scene).get("error") == Some(&Value::Null));
-    drop(inside);
+    inside.does(CLIENT).well();
 }

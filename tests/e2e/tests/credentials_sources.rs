@@ -186,10 +186,18 @@ fn session(scene: &Scene) -> String {
     format!("{{{}}}", members.join(","))
 }
 
+/// For the machine of this test. Before anything has a thread, which would stay in the other one.
+fn a_network_of_its_own() {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a network namespace");
+    for words in ["link set lo up", "address add 169.254.169.254/32 dev lo"] {
+        let words: Vec<&str> = words.split(' ').collect();
+        assert!(Command::new("/usr/sbin/ip").args(words).status().unwrap().success());
+    }
+}
+
 fn an_instance_gives_them_and_the_agent_cannot_ask_it(mode: Mode) {
+    a_network_of_its_own();
     let scene = with(mode, "instance-role = true", None);
-    let address = ["address", "add", "169.254.169.254/32", "dev", "lo"];
-    assert!(Command::new("/usr/sbin/ip").args(address).status().unwrap().success());
     let found = session(&scene);
     serve("169.254.169.254:80", move |head| {
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -212,6 +220,7 @@ fn an_instance_gives_them_and_the_agent_cannot_ask_it(mode: Mode) {
 }
 
 fn a_container_gives_them_to_whoever_has_its_token(mode: Mode) {
+    a_network_of_its_own();
     let at = "http://127.0.0.1:8089/v1/credentials";
     let source = format!("container-credentials = \"{at}\"\ncontainer-token-file = \"{TOKEN_FILE}\"");
     let scene = with(mode, &source, None);
