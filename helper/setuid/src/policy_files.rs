@@ -72,6 +72,11 @@ impl PolicyFiles {
         Ok(Self { place, reader: reader? })
     }
 
+    /// Who reads it.
+    pub(crate) fn reader(&self) -> &Child {
+        &self.reader
+    }
+
     /// Has it read as it is now.
     pub(crate) fn read(&self) -> Result<Policy, Refusal> {
         match &self.place {

@@ -350,9 +350,10 @@ impl Session {
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End) {
         // All end at the same time: the mounts with init, if nobody else holds them.
-        let Parts { init, broker, gateway, mounts, .. } = self.parts;
-        [&init, &broker].into_iter().chain(&gateway).for_each(|child| child.process.kill());
-        drop((mounts, init, broker, gateway, self.record));
+        let Parts { init, broker, gateway, mounts, renewal, .. } = self.parts;
+        let all = [&init, &broker, renewal.policy.reader()];
+        all.into_iter().chain(&gateway).for_each(|child| child.process.kill());
+        drop((mounts, init, broker, gateway, renewal, self.record));
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
             End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),
