@@ -402,10 +402,10 @@ fn own_name(text: &str) -> Result<String, String> {
 
 /// An action as IAM names it.
 fn action(text: &str) -> Result<String, String> {
-    match agent_aws_session_policy::is_action(text) {
-        true => Ok(text.to_owned()),
-        false => Err("an action is a service and a name, such as s3:DeleteObject or sqs:Purge*".to_owned()),
+    if !agent_aws_session_policy::is_action(text) {
+        return Err("an action is a service and a name, such as s3:DeleteObject or sqs:Purge*".to_owned());
     }
+    agent_aws_policy_text::unknown_service(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 /// Exit status of a usage error: `run` must not be taken for the agent's own status.

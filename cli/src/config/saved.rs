@@ -1,6 +1,7 @@
 //! An identity of the caller's own: one that policy or an AWS profile gives, less what the caller does without.
 
 use agent_aws_policy::{Access, Network, is_region};
+use agent_aws_policy_text::unknown_service;
 use agent_aws_protocol::{Ask, RunRequest};
 use agent_aws_session_policy::is_action;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,9 @@ impl Saved {
         one_of("network", &self.network, Network::WORDS)?;
         if let Some(bad) = self.deny_actions.iter().find(|action| !is_action(action)) {
             return Err(format!("{bad:?} in `deny-actions` is no action, such as s3:DeleteObject or sqs:Purge*"));
+        }
+        if let Some(why) = self.deny_actions.iter().find_map(|action| unknown_service(action)) {
+            return Err(format!("`deny-actions`: {why}"));
         }
         match self.region.as_deref().is_none_or(is_region) {
             true => Ok(()),

@@ -77,7 +77,7 @@ impl Minter {
 
     /// One session, by at most three calls of STS, and one more for each role that the source leads through.
     pub(crate) async fn mint(&self, source: &Source) -> Result<Minted, Cause> {
-        let Resolved { base, place, through, role, factor } = source.resolve().await?;
+        let Resolved { base, place, through, role, factor, note } = source.resolve().await?;
         let started = Now::read();
         let credentials = self.reached(base, &place, &through).await?;
         let of_policy = self.minting.role.as_ref().map(|arn| Role {
@@ -91,11 +91,13 @@ impl Minter {
         if let Some(factor) = factor {
             return self.with_factor(&sts, place, role, &factor, started).await;
         }
-        match (role, credentials.session_token()) {
-            (Some(role), token) => self.assume(&sts, &role, token.is_some(), started).await,
-            (None, Some(_)) => self.pass_on(&sts, credentials, source, started).await,
-            (None, None) => self.exchange(&sts, started).await,
-        }
+        let mut minted = match (role, credentials.session_token()) {
+            (Some(role), token) => self.assume(&sts, &role, token.is_some(), started).await?,
+            (None, Some(_)) => self.pass_on(&sts, credentials, source, started).await?,
+            (None, None) => self.exchange(&sts, started).await?,
+        };
+        minted.session.notes.extend(note);
+        Ok(minted)
     }
 
     /// The credentials that are reached from `base` through some roles.

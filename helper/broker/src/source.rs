@@ -7,6 +7,7 @@ mod own;
 mod printed;
 mod process;
 mod profile_file;
+mod sso;
 
 use std::os::fd::OwnedFd;
 
@@ -57,6 +58,8 @@ pub(crate) struct Resolved {
     pub(crate) role: Option<Role>,
     /// What must be shown besides.
     pub(crate) factor: Option<Factor>,
+    /// What a person should know about it.
+    pub(crate) note: Option<String>,
 }
 
 /// What the first call of STS is made with.
@@ -70,7 +73,7 @@ pub(crate) enum Base {
 
 impl From<Base> for Resolved {
     fn from(base: Base) -> Self {
-        Self { base, place: Place::default(), through: vec![], role: None, factor: None }
+        Self { base, place: Place::default(), through: vec![], role: None, factor: None, note: None }
     }
 }
 

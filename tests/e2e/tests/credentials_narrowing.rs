@@ -199,6 +199,8 @@ fn what_is_no_action_is_refused_before_anything_starts(mode: Mode) {
     for bad in ["s3", "s3:", ":Get", "s3:Get Object", "S3:GetObject", "arn:aws:s3:::x"] {
         scene.run(&["--deny-action", bad], &["true"]).run().refused("--deny-action");
     }
+    let near = "did you mean \"secretsmanager:Get*\"?";
+    scene.run(&["--deny-action", "secretmanager:Get*"], &["true"]).run().refused(near);
     scene.run(&["--access", "write"], &["true"]).run().refused("--access");
     assert!(asked(&scene).is_empty());
 }

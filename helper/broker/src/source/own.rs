@@ -1,8 +1,9 @@
 //! The caller's own AWS profile: SSO, `aws login`, credential_process, role chains, keys.
 
+use std::path::Path;
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
@@ -12,8 +13,9 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
 
-use super::{Base, Factor, Resolved, Role};
+use super::{Base, Factor, Resolved, Role, sso};
 use crate::cause::Cause;
+use crate::clock::rfc3339;
 
 /// A credential_process may ask somebody; it may not ask for ever. A start may take half a minute in all: that it was this
 /// that took too long must be said before.
@@ -65,9 +67,21 @@ impl OwnProfile {
             Given::Keys(credentials) => credentials,
             Given::Profile(name) => self.credentials_of(&name, place.region.clone()).await?,
         };
+        let note = profiles.as_ref().and_then(|all| self.sign_in(all, &env, role.is_some()));
         // A session was signed in to already.
         let factor = factor.filter(|_| credentials.session_token().is_none());
-        Ok(Resolved { place, role, factor, ..Base::Keys(credentials).into() })
+        Ok(Resolved { place, role, factor, note, ..Base::Keys(credentials).into() })
+    }
+
+    /// When a sign-in that this begins with will be over, where that is known.
+    fn sign_in(&self, all: &ProfileSet, env: &Env, has_role: bool) -> Option<String> {
+        let source = all.get("source_profile").filter(|_| has_role).unwrap_or(&self.name);
+        let profile = all.get_profile(source)?;
+        let end = sso::end(Path::new(&env.get("HOME").ok()?), |key| profile.get(key).map(str::to_owned))?;
+        let end = rfc3339(end);
+        Some(format!(
+            "the sign-in of AWS profile '{source}' ends at {end}; to go on after that: aws sso login --profile {source}"
+        ))
     }
 
     /// What the caller's environment says, else the AWS profile: as any SDK of theirs would have it.
