@@ -147,7 +147,10 @@ mod tests {
         let e =
             ErrorMetadata::builder().code("AccessDenied").message("not authorized to perform: sts:TagSession").build();
         let text = Cause::answer("AssumeRole", &e).text;
-        assert!(text.contains("sts:SetSourceIdentity, sts:TagSession") && text.contains("attribution"), "{text}");
+        assert!(
+            text.contains(r#"["sts:SetSourceIdentity","sts:TagSession"]"#) && text.contains("attribution"),
+            "{text}"
+        );
     }
 
     #[test]
