@@ -2,7 +2,7 @@
 //!
 //! Two filters, because a filter outlives execve: `forbid_dangerous` holds for everything, the programs of a
 //! credential_process included, which may be anything; `allow_only_needed` comes on top once it is known that the
-//! source starts no program, and is what a broker of a system source lives with.
+//! source starts no program, and is what a broker of a system source lives with, unless that is a credential process.
 
 mod allowed;
 mod forbidden;
