@@ -33,9 +33,7 @@ pub fn tested() -> impl Iterator<Item = Client> {
 impl Client {
     fn parse(line: &'static str) -> Self {
         let cells: Vec<&str> = line.split('\t').collect();
-        let &[name, _client, needs, socket, http, first, _again] = &*cells else {
-            panic!("not seven cells: {line:?}")
-        };
+        let &[name, _client, needs, socket, http, first, _again] = &*cells else { panic!("not seven cells: {line:?}") };
         Self { name, needs, socket, http, first }
     }
 

@@ -174,9 +174,13 @@ impl Place {
         let script = "process.exit(require('child_process').spawnSync('/bin/bash', ['-c', '/usr/bin/python3 chain.py; exit $?'], { stdio: 'inherit' }).status)";
         let script = self.write("chain.js", script);
         let bun = format!("{}/workloads/node_modules/.bin/bun", self.deps);
-        let runtime = match self.scene.machine.mode {
-            Mode::Unprivileged if Path::new(&bun).exists() => &bun,
-            _ => "/usr/bin/node",
+        let runtime = match (self.scene.machine.mode, Path::new(&bun).exists()) {
+            (Mode::Unprivileged, true) => &bun,
+            (Mode::Unprivileged, false) => {
+                println!("note: bun could not be had: the chain begins with node");
+                "/usr/bin/node"
+            }
+            (Mode::Setuid, _) => "/usr/bin/node",
         };
         self.scene.sts.clear_requests();
         format!("cd {} && {runtime} {}", self.project.display(), script.display())

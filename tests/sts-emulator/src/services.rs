@@ -223,7 +223,14 @@ mod tests {
                 "arn:aws:lambda:eu-west-1:111122223333:function:f",
             ),
             ("lambda", "GET", "/2015-03-31/functions/", "", "ListFunctions", "*"),
-            ("bedrock", "POST", "/model/m%3A0/invoke", "", "InvokeModel", "arn:aws:bedrock:eu-west-1::foundation-model/m:0"),
+            (
+                "bedrock",
+                "POST",
+                "/model/m%3A0/invoke",
+                "",
+                "InvokeModel",
+                "arn:aws:bedrock:eu-west-1::foundation-model/m:0",
+            ),
         ] {
             assert_eq!(
                 read(service, method, path, body),
