@@ -77,6 +77,7 @@ fn by_http(place: &Place) {
     place.served("by HTTP", &mut inside, "");
     place.nobody("without the address", &mut inside, "unset AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"].map(|name| format!("{name}={DEAD}"));
+    place.nobody_else("as somebody else", &mut inside, "export AWS_PROFILE=administrator");
     // The emulator has no name; nor has a proxy that would lead to it.
     let none = ["NO_PROXY", "no_proxy"].map(|name| format!("{name}=${name},127.0.0.1"));
     place.served("past a dead proxy", &mut inside, &format!("export {} {}", proxies.join(" "), none.join(" ")));
@@ -165,6 +166,16 @@ impl Place {
         let requests = self.scene.sts.requests();
         let signed = requests.iter().any(|request| !request.access_key_id.is_empty());
         assert!(!signed, "{} {how}: {requests:#?}\n{said}", self.client.name);
+    }
+
+    /// It may have the session's credentials, where it does not mind that it asked for others, and no other ones.
+    #[track_caller]
+    fn nobody_else(&self, how: &str, inside: &mut Inside, before: &str) {
+        let key = self.key(inside);
+        let said = self.run(inside, before);
+        let requests = self.scene.sts.requests();
+        let other = requests.iter().any(|request| !["", &key].contains(&&*request.access_key_id));
+        assert!(!other, "{} {how}: {requests:#?}\n{}", self.client.name, said.text);
     }
 
     /// A JavaScript runtime, Bash, Python and a session of its own before the client. Descriptors are lost on the way.
