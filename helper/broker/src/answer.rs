@@ -35,6 +35,8 @@ struct Process<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Container<'a> {
+    /// As ECS has it, and never more than empty: s3fs takes no answer without it, and nobody reads what it says.
+    role_arn: &'a str,
     access_key_id: &'a str,
     secret_access_key: &'a str,
     token: &'a str,
@@ -55,6 +57,7 @@ impl Answer {
         })?;
         process.push(b'\n');
         let container = write(&Container {
+            role_arn: "",
             access_key_id: session.access_key_id(),
             secret_access_key: session.secret_access_key(),
             token,
@@ -97,11 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn the_container_form_has_its_four_fields_and_nothing_else() {
+    fn the_container_form_has_its_five_fields_and_nothing_else() {
         let answer = Answer::new(&session(), 1_700_000_000).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&answer.container).unwrap();
         let keys: std::collections::BTreeSet<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["AccessKeyId", "Expiration", "SecretAccessKey", "Token"].into());
+        assert_eq!(value["RoleArn"], "");
+        assert_eq!(keys, ["AccessKeyId", "Expiration", "RoleArn", "SecretAccessKey", "Token"].into());
     }
 
     #[test]

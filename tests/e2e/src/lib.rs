@@ -1,6 +1,7 @@
 //! The tests of this package are programs: see `tests/`. What several of them share is here.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
+pub mod aws_clients;
 pub mod calls;
 pub mod inside;
 mod left;

@@ -7,6 +7,8 @@
 mod inside;
 #[path = "parts/moto.rs"]
 mod moto;
+#[path = "parts/relay.rs"]
+mod relay;
 
 use std::process::ExitCode;
 
@@ -14,6 +16,7 @@ use agent_aws_harness::{Case, Mode, Setup, Stage, case, suite};
 
 use inside::Inside;
 use moto::Moto;
+use relay::Relay;
 
 const CASES: &[Case] = &[
     case!(moto_believes_no_wrong_signature),
@@ -37,16 +40,6 @@ fn main() -> ExitCode {
     suite(CASES.iter().map(|case| case.ignored(reason)).collect::<Vec<_>>().leak())
 }
 
-/// Listens where moto does, in the sandbox's own network, and carries connections out through the project's socket.
-const RELAY: &str = r#"import socket, sys, threading; s = socket.create_server(("127.0.0.1", int(sys.argv[1]))); print("there", flush=True)
-def copy(a, b):
-    while data := a.recv(65536): b.sendall(data)
-    b.shutdown(socket.SHUT_WR)
-while True:
-    a, b = s.accept()[0], socket.socket(socket.AF_UNIX); b.connect(sys.argv[2])
-    threading.Thread(target=copy, args=(a, b)).start(); threading.Thread(target=copy, args=(b, a)).start()
-"#;
-
 /// A session in which `$URL` is moto.
 fn session(moto: &Moto, options: &[&str]) -> Inside {
     let mut inside = Inside::of(&moto.run(options, &Inside::COMMAND));
@@ -56,20 +49,9 @@ fn session(moto: &Moto, options: &[&str]) -> Inside {
 
 /// The same in a network of its own.
 fn session_apart(moto: &Moto, options: &[&str]) -> Inside {
-    let socket = moto.relay();
-    let relay = socket.with_file_name("relay.py");
-    let machine = &moto.scene.machine;
-    machine.file(&machine.user("alice"), &relay, 0o644, RELAY);
+    let relay = Relay::new(&moto.scene.machine, &moto.url);
     let mut inside = session(moto, &[options, &["--network", "none"]].concat());
-    let port = moto.url.rsplit(':').next().expect("a port");
-    let (relay, socket) = (relay.display(), socket.display());
-    let dead = "import os, socket; socket.create_connection(('127.0.0.1', int(os.environ['URL'].rsplit(':')[-1])), 5)";
-    inside.does(&format!(r#"/usr/bin/python3 -c "{dead}""#)).badly();
-    inside
-        .does(&format!(
-            "/usr/bin/python3 {relay} {port} {socket} >relay.out 2>&1 & for i in $(seq 600); do grep -q there relay.out && break; sleep 0.05; done; grep there relay.out"
-        ))
-        .well();
+    relay.begin(&mut inside);
     inside
 }
 

@@ -38,7 +38,7 @@ pub(crate) enum Protocol {
     AwsJson,
     /// S3.
     RestXml,
-    /// Lambda.
+    /// Lambda and Bedrock.
     RestJson,
 }
 

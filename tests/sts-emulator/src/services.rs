@@ -1,4 +1,4 @@
-//! Just enough IAM, SQS, S3 and Lambda to see a session policy at work: which action on which resource a request is, and
+//! Just enough IAM, SQS, S3, Lambda and Bedrock to see a session policy at work: which action on which resource a request is, and
 //! a plausible empty answer.
 
 use md5::{Digest as _, Md5};
@@ -28,12 +28,12 @@ pub(crate) fn protocol(service: &str, request: &SignedRequest<'_>) -> Option<Pro
         "sqs" if request.header("x-amz-target").is_some() => Some(Protocol::AwsJson),
         "sqs" => Some(SQS),
         "s3" => Some(Protocol::RestXml),
-        "lambda" => Some(Protocol::RestJson),
+        "lambda" | "bedrock" => Some(Protocol::RestJson),
         _ => None,
     }
 }
 
-/// Reads action and resource of a request to one of the four services.
+/// Reads action and resource of a request to one of the services.
 pub(crate) fn operation(
     service: &str,
     request: &SignedRequest<'_>,
@@ -47,6 +47,7 @@ pub(crate) fn operation(
         "sqs" => (sqs_action(request, params), sqs_resource(params, account, region)),
         "s3" => s3_operation(request)?,
         "lambda" => lambda_operation(request, account, region)?,
+        "bedrock" => bedrock_operation(request, region)?,
         _ => return None,
     };
     Some(Operation { protocol, action, resource })
@@ -115,6 +116,18 @@ fn lambda_operation(request: &SignedRequest<'_>, account: &str, region: &str) ->
     Some((action.to_owned(), arn))
 }
 
+/// A model is asked for words, all at once or as a stream.
+fn bedrock_operation(request: &SignedRequest<'_>, region: &str) -> Option<(String, String)> {
+    let path = String::from_utf8(percent_decode(request.path.as_bytes(), false)).ok()?;
+    let (model, way) = path.strip_prefix("/model/")?.rsplit_once('/')?;
+    let action = match (request.method, way) {
+        ("POST", "invoke") => "InvokeModel",
+        ("POST", "invoke-with-response-stream") => "InvokeModelWithResponseStream",
+        _ => return None,
+    };
+    Some((action.to_owned(), format!("arn:aws:bedrock:{region}::foundation-model/{model}")))
+}
+
 /// The answer to an allowed operation.
 pub(crate) fn answer(operation: &Operation, params: &Params) -> Result<Answer, ApiError> {
     let action = operation.action.as_str();
@@ -137,6 +150,9 @@ pub(crate) fn answer(operation: &Operation, params: &Params) -> Result<Answer, A
         }
         Protocol::RestXml => Ok(s3_answer(action)),
         Protocol::RestJson if action == "ListFunctions" => Ok(Answer::json(200, &serde_json::json!({"Functions": []}))),
+        Protocol::RestJson if action.starts_with("InvokeModel") => {
+            Err(ApiError::new(400, "ValidationException", "The emulator has no model."))
+        }
         Protocol::RestJson => Ok(Answer::json(200, &serde_json::json!({}))),
     }
 }
@@ -207,6 +223,14 @@ mod tests {
                 "arn:aws:lambda:eu-west-1:111122223333:function:f",
             ),
             ("lambda", "GET", "/2015-03-31/functions/", "", "ListFunctions", "*"),
+            (
+                "bedrock",
+                "POST",
+                "/model/m%3A0/invoke",
+                "",
+                "InvokeModel",
+                "arn:aws:bedrock:eu-west-1::foundation-model/m:0",
+            ),
         ] {
             assert_eq!(
                 read(service, method, path, body),

@@ -21,6 +21,8 @@ pub enum Need {
     Program(&'static str, &'static str),
     /// Of the home of whoever runs the tests: a toolchain.
     Home(&'static str),
+    /// A Debian package that has no program.
+    Package(&'static str),
     /// A package of the npm registry, with its version.
     Npm(&'static str),
     /// A package for Python.
@@ -76,6 +78,7 @@ impl Need {
         cell.split(", ").map(|need| match need.trim_end_matches(')').split_once(" (") {
             None => Self::Program(need, need),
             Some((program, "home")) => Self::Home(program),
+            Some((package, "deb")) => Self::Package(package),
             Some((package, "npm")) => Self::Npm(package),
             Some((package, "pip")) => Self::Pip(package),
             Some((program, package)) => Self::Program(program, package),
@@ -91,6 +94,7 @@ pub fn absent(mut needs: impl Iterator<Item = Need>, deps: Option<&Path>) -> Opt
     let below = |place: String| deps.is_some_and(|deps| deps.join(place).exists());
     let has = |need: &Need| match need {
         Need::Program(program, _) => in_system(program),
+        Need::Package(package) => Path::new(&format!("/var/lib/dpkg/info/{package}.list")).exists(),
         Need::Home(_) => crate::place::toolchain().is_some(),
         Need::Npm(package) => NPM.iter().any(|place| below(format!("{place}/node_modules/{}", npm_name(package)))),
         Need::Pip(_) => below("venv/bin/python".to_owned()),

@@ -34,6 +34,7 @@ const PROGRAMS: &[Program<'static>] = &[
 ];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];
+const GO_CLIENT: &str = "tests/e2e/aws-clients/go/sdk-whoami.go";
 /// Sandboxes that agents bring along.
 const INNER: &[&str] = &["@anthropic-ai/sandbox-runtime@0.0.78", "@openai/codex@0.169.0"];
 /// Real coding agents. Claude Code's program comes into place by a script of its own.
@@ -49,23 +50,21 @@ pub(crate) fn place(root: &Path) -> PathBuf {
 }
 
 /// Gets what is missing. What cannot be had is said: the tests that need it are skipped, and say so too. What real
-/// programs workloads and clients run is much; it is got only for them.
-pub(crate) fn get(root: &Path, for_tables: bool) {
+/// programs workloads and clients run is much; it is got only for those parts of the tests that run it.
+pub(crate) fn get(root: &Path, parts: &[&str]) {
     let place = place(root);
-    let workloads = Needs::read(root).unwrap_or_else(|why| {
+    let tables = Needs::read(root, parts).unwrap_or_else(|why| {
         println!("{why}");
         Needs::default()
     });
     let mut wanted: Vec<Program<'_>> = PROGRAMS.to_vec();
-    if for_tables {
-        let own = |program: &str| PROGRAMS.iter().any(|(known, ..)| *known == program);
-        let more = workloads.programs.iter().filter(|(program, _)| !own(program) && !in_path(program));
-        wanted.extend(more.map(|(program, package)| (program.as_str(), package.as_str(), "a workload or client")));
-    }
+    let own = |program: &str| PROGRAMS.iter().any(|(known, ..)| *known == program);
+    let more = tables.programs.iter().filter(|(program, _)| !own(program) && !in_path(program));
+    wanted.extend(more.map(|(program, package)| (program.as_str(), package.as_str(), "a workload or client")));
     get_all(&wanted);
     let others = [JAVASCRIPT, INNER, &AGENTS].concat();
     let known = |package: &&str| !others.contains(package);
-    let npm: Vec<&str> = workloads.npm.iter().map(String::as_str).filter(known).collect();
+    let npm: Vec<&str> = tables.npm.iter().map(String::as_str).filter(known).collect();
     let tries = [
         ("Python clients", python(root, &place.join("venv"))),
         ("JavaScript client", javascript(&place.join("npm"), JAVASCRIPT)),
@@ -73,6 +72,7 @@ pub(crate) fn get(root: &Path, for_tables: bool) {
         ("inner sandboxes", javascript(&place.join("inner"), INNER)),
         ("coding agents", agents(&place.join("agents"))),
         ("JavaScript packages of workloads and clients", javascript(&place.join("workloads"), &npm)),
+        ("a client in Go", go(root, &place.join("go"))),
     ];
     for (what, outcome) in tries {
         if let Err(why) = outcome {
@@ -173,6 +173,22 @@ fn javascript(place: &Path, packages: &[&str]) -> Outcome {
     npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(place).args(packages);
     // lefthook would install its hooks into the repository that we are in; not where it believes to be in CI.
     shell::run(npm.env("CI", "true"))?;
+    made(place, &recipe)
+}
+
+/// The client that uses AWS's SDK for Go, built with the modules that Debian packages.
+fn go(root: &Path, place: &Path) -> Outcome {
+    let file = root.join(GO_CLIENT);
+    let recipe = fs::read_to_string(&file).map_err(Failure::on(file.display()))?;
+    if is_made(place, &recipe) {
+        return Ok(());
+    }
+    println!("go build {GO_CLIENT}");
+    fs::create_dir_all(place).map_err(Failure::on(place.display()))?;
+    let mut go = Command::new("/usr/bin/go");
+    go.args(["build", "-o"]).arg(place.join("sdk-whoami")).arg(&file);
+    let settings = [("GO111MODULE", "off"), ("GOPATH", "/usr/share/gocode"), ("GOFLAGS", ""), ("CGO_ENABLED", "0")];
+    shell::run(go.envs(settings).env("GOCACHE", place.join("cache")))?;
     made(place, &recipe)
 }
 

@@ -12,7 +12,8 @@ use crate::{needs, products};
 /// Tells the programs of the tests where the stage is.
 pub(crate) const VARIABLE: &str = "AGENT_AWS_STAGE";
 /// Small programs that run inside the sandbox.
-const TOOLS: &[&str] = &["sts-whoami", "glutton"];
+const TOOLS: &[&str] = &["sts-whoami", "glutton", "sdk-whoami"];
+const PACKAGES: [&str; 4] = ["-p", "agent-aws-harness", "-p", "agent-aws-test-client"];
 
 /// Where it is.
 pub(crate) fn place(root: &Path) -> PathBuf {
@@ -47,7 +48,7 @@ pub(crate) fn set(root: &Path) -> Outcome {
 }
 
 fn tools(root: &Path, place: &Path) -> Outcome {
-    shell::run(&mut shell::cargo(&["build", "--locked", "-p", "agent-aws-harness", "--bins"]))?;
+    shell::run(&mut shell::cargo(&[&["build", "--locked", "--bins"], &PACKAGES[..]].concat()))?;
     for tool in TOOLS {
         let built = shell::target_dir(root).join("debug").join(tool);
         fs::copy(&built, place.join(tool)).map_err(Failure::on(built.display()))?;

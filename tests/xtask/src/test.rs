@@ -69,8 +69,8 @@ impl Run<'_> {
             return;
         }
         let root = self.root;
-        let for_tables = parts.iter().any(|(part, _)| ["workloads", "clients"].contains(part));
-        self.clock.part("needs", || needs::get(root, for_tables));
+        let names: Vec<&str> = parts.iter().map(|(part, _)| *part).collect();
+        self.clock.part("needs", || needs::get(root, &names));
         let staged = self
             .clock
             .part("products", || products::build(root))

@@ -5,7 +5,12 @@ use std::path::Path;
 
 use crate::shell::Failure;
 
-const TABLES: [&str; 2] = ["tests/workloads/table.tsv", "tests/clients/table.tsv"];
+/// The tables, each with the part of the tests whose it is.
+const TABLES: [(&str, &str); 3] = [
+    ("e2e", "tests/e2e/aws-clients/table.tsv"),
+    ("workloads", "tests/workloads/table.tsv"),
+    ("clients", "tests/clients/table.tsv"),
+];
 
 /// Programs with the Debian package of each, and packages of the npm registry.
 #[derive(Debug, Default)]
@@ -15,11 +20,16 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    pub(crate) fn read(root: &Path) -> Result<Self, Failure> {
+    /// Programs of these parts, packages of all: those are installed once, and together.
+    pub(crate) fn read(root: &Path, parts: &[&str]) -> Result<Self, Failure> {
         let mut needs = Self::default();
-        for file in TABLES.map(|table| root.join(table)) {
-            let text = fs::read_to_string(&file).map_err(Failure::on(file.display()))?;
+        for (part, table) in TABLES {
+            let text = fs::read_to_string(root.join(table)).map_err(Failure::on(table))?;
+            let known = needs.programs.len();
             needs.add(&text);
+            if !parts.contains(&part) {
+                needs.programs.truncate(known);
+            }
         }
         Ok(needs)
     }
@@ -33,7 +43,9 @@ impl Needs {
             let program = (name.to_owned(), place.to_owned());
             match place {
                 // A toolchain of whoever runs the tests, and what python-requirements.txt names.
-                "home" | "pip" => {}
+                "home" | "pip" | "-" => {}
+                // dpkg's own list of its files says that it is there.
+                "deb" => needs.programs.push((format!("/var/lib/dpkg/info/{name}.list"), name.to_owned())),
                 "npm" if !needs.npm.iter().any(|known| known == name) => needs.npm.push(name.to_owned()),
                 "npm" => {}
                 _ if needs.programs.contains(&program) => {}
@@ -49,11 +61,11 @@ mod tests {
 
     #[test]
     fn each_need_is_read_once_and_where_it_comes_from() {
-        let text = "# x\na\tb\tneeds\n## Part\n1\tx\tgit, go (golang-go)\n2\tx\tgit, p@1 (npm), q (pip), r (home)\n";
+        let text = "# x\na\tb\tneeds\n## Part\n1\tx\tgit, go (golang-go)\n2\tx\tgit, p@1 (npm), q (pip), r (home), s (deb)\n3\tx\t-\n";
         let mut needs = Needs::default();
         needs.add(text);
         assert_eq!(needs.npm, ["p@1"]);
         let programs: Vec<(&str, &str)> = needs.programs.iter().map(|(a, b)| (&**a, &**b)).collect();
-        assert_eq!(programs, [("git", "git"), ("go", "golang-go")]);
+        assert_eq!(programs, [("git", "git"), ("go", "golang-go"), ("/var/lib/dpkg/info/s.list", "s")]);
     }
 }

@@ -46,7 +46,7 @@ fn all_doors_give_the_one_session_each_in_its_form() {
     let (status, container) = broker.by_http();
     assert_eq!(status, 200);
     let names: BTreeSet<_> = container.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["AccessKeyId", "Expiration", "SecretAccessKey", "Token"].into());
+    assert_eq!(names, ["AccessKeyId", "Expiration", "RoleArn", "SecretAccessKey", "Token"].into());
     assert_eq!((&container["Token"], &container["Expiration"]), (&process["SessionToken"], &process["Expiration"]));
 }
 

@@ -1,9 +1,6 @@
 //! moto on loopback with signatures enforced: a second AWS, written by others than ours.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -116,22 +113,6 @@ impl Moto {
         ]
     }
 
-    /// Carries connections to `moto.sock` in the project to moto, for a session whose network is its own.
-    pub(crate) fn relay(&self) -> PathBuf {
-        let machine = &self.scene.machine;
-        let place = machine.project(&machine.user("alice")).join("moto.sock");
-        let listener = UnixListener::bind(&place).expect("a socket in the project");
-        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o777)).expect("a socket in the project");
-        let address = self.url.trim_start_matches("http://").to_owned();
-        std::thread::spawn(move || {
-            for inner in listener.incoming().flatten() {
-                let outer = TcpStream::connect(&address).expect("moto");
-                join(inner, outer);
-            }
-        });
-        place
-    }
-
     /// What is said about every assumed role.
     #[track_caller]
     pub(crate) fn assert_assumed(&self, who: &str, said: &str) {
@@ -168,18 +149,4 @@ fn serve(deps: &Path) -> (Server, String) {
     });
     let url = found.recv_timeout(START).expect("moto tells where it listens");
     (server, url)
-}
-
-/// Both ways at once, until either side ends.
-fn join(inner: UnixStream, outer: TcpStream) {
-    use std::net::Shutdown::Write;
-    let (inner_too, outer_too) = (inner.try_clone().expect("a socket"), outer.try_clone().expect("a socket"));
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut &inner, &mut &outer);
-        let _ = outer.shutdown(Write);
-    });
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut &outer_too, &mut &inner_too);
-        let _ = inner_too.shutdown(Write);
-    });
 }

@@ -1,0 +1,4 @@
+#: expect
+:assumed-role/
+#: run
+"$DEPS/go/sdk-whoami"

@@ -1,0 +1,4 @@
+#: expect
+:assumed-role/
+#: run
+"$TOOLS/sdk-whoami"
