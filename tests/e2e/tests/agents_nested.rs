@@ -58,7 +58,9 @@ fn held_by_both(mode: Mode, agent: Agent, switch: &[&str], forbidden: &str) {
     assert!(issued.iter().any(|session| fetched.contains(&session.access_key_id)), "{fetched}\n{issued:#?}\n{said}");
     assert_eq!(std::fs::read_to_string(&bed.file).unwrap(), "edited by an agent\n", "{said}");
     let planted = bed.result(Deed::Plant);
-    assert!(planted.contains(forbidden) && !planted.contains("# planted by an agent"), "{planted}");
+    // Each shell has its own spelling of the same error, and agents take what shell there is.
+    let says = planted.to_lowercase().contains(&forbidden.to_lowercase());
+    assert!(says && !planted.contains("# planted by an agent"), "{planted}");
 }
 
 fn claude_with_its_own_sandbox_is_held_by_both(mode: Mode) {

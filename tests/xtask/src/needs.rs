@@ -31,6 +31,8 @@ const PROGRAMS: &[Program<'static>] = &[
     ("ip", "iproute2", "a fake internet"),
     ("openssl", "openssl", "certificates of a fake internet"),
     ("c++", "g++", "the fuzz targets"),
+    ("zsh", "zsh", "completion"),
+    ("fish", "fish", "completion"),
 ];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];
