@@ -53,13 +53,13 @@ mod tests {
         let profile =
             |key: &'static str, value: &'static str| move |asked: &str| (asked == key).then(|| value.to_owned());
         let legacy = profile("sso_start_url", "https://x.example/start");
-        assert_eq!(end(home.path(), &legacy), None, "there is no cache");
+        assert_eq!(end(home.path(), legacy), None, "there is no cache");
         write("https://x.example/start", r#"{"accessToken":"t","expiresAt":"2030-01-02T03:04:05Z"}"#);
-        assert_eq!(end(home.path(), &legacy), Some(1_893_553_445));
+        assert_eq!(end(home.path(), legacy), Some(1_893_553_445));
         write("q", r#"{"accessToken":"t","refreshToken":"r","expiresAt":"2030-01-02T03:04:05Z"}"#);
         assert_eq!(end(home.path(), profile("sso_session", "q")), None, "it refreshes itself");
         write("https://x.example/start", "{");
-        assert_eq!(end(home.path(), &legacy), None);
+        assert_eq!(end(home.path(), legacy), None);
         assert_eq!(end(home.path(), |_: &str| None), None, "no sign-in at all");
     }
 }
