@@ -51,7 +51,7 @@ pub(crate) fn reader(entered: &Entered) -> Result<Child, Refusal> {
         arguments: vec![],
         environment: vec![],
         channel: None,
-        manner: Manner::NoFiles,
+        manner: Manner::Files,
     };
     service.start(None)
 }
