@@ -20,8 +20,8 @@ use crate::subject::NOBODY;
 
 /// Where policy lives.
 const DIRECTORY: &str = "/etc/agent-aws";
-/// More files than a policy has, which is for the reader to say; a bound for what is opened here.
-const MAX_FILES: usize = 256;
+/// More files than a policy has, which is for the reader to say; a bound for what is open here at once.
+const MAX_FILES: usize = 100;
 /// The largest policy, as data, in bytes.
 const MAX_POLICY: usize = 64 << 20;
 /// How long the reader may take.
@@ -80,7 +80,10 @@ impl PolicyFiles {
     /// Has it read as it is now.
     pub(crate) fn read(&self) -> Result<Policy, Refusal> {
         match &self.place {
-            Place::Directory(directory) => self.hand_over(directory)?,
+            // All are open before the reader hears of one: what it was handed and not asked for would come before the next.
+            Place::Directory(directory) => opened(directory)?
+                .into_iter()
+                .try_for_each(|(name, file)| self.tell(&HelperToReader::File { name }, Some(&file)))?,
             Place::Shipped => {
                 let name = format!("{DIRECTORY}/policy.toml (as shipped)");
                 self.tell(&HelperToReader::Shipped { name }, None)?;
@@ -89,47 +92,49 @@ impl PolicyFiles {
         self.tell(&HelperToReader::Read, None)?;
         let mut bytes = Vec::new();
         loop {
-            match self.reader.channel.receive(Some(DEADLINE)).map_err(|e| no_reader(&e))?.message {
+            match self.reader.channel.receive(Some(DEADLINE)).map_err(|e| self.given_up(&e))?.message {
                 ReaderToHelper::Piece(piece) if bytes.len() < MAX_POLICY => bytes.extend(piece),
-                ReaderToHelper::Done => return postcard::from_bytes(&bytes).map_err(|e| no_reader(&e)),
+                ReaderToHelper::Done => return postcard::from_bytes(&bytes).map_err(|e| self.given_up(&e)),
                 ReaderToHelper::Faulty { what } => return Err(broken(&what)),
-                ReaderToHelper::Piece(_) => return Err(no_reader(&"its answer is too long")),
+                ReaderToHelper::Piece(_) => return Err(self.given_up(&"its answer is too long")),
             }
         }
-    }
-
-    /// Every file, in the order of their names.
-    fn hand_over(&self, directory: &OwnedFd) -> Result<(), Refusal> {
-        self.hand(directory, Path::new("policy.toml"), DIRECTORY)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match openat(directory, "policy.d", flags, Mode::empty()) {
-            Ok(more) => {
-                root_owned(&more)?;
-                names(&more)?
-                    .iter()
-                    .try_for_each(|name| self.hand(&more, Path::new(name), &format!("{DIRECTORY}/policy.d")))
-            }
-            Err(rustix::io::Errno::NOENT) => Ok(()),
-            Err(e) => Err(broken(&format!("{DIRECTORY}/policy.d: {e}"))),
-        }
-    }
-
-    fn hand(&self, directory: &OwnedFd, name: &Path, under: &str) -> Result<(), Refusal> {
-        let name_shown = PathBuf::from(under).join(name).display().to_string();
-        let file =
-            open_file_of_root(directory, name, false).map_err(|what| broken(&format!("{name_shown}: {what}")))?;
-        self.tell(&HelperToReader::File { name: name_shown }, Some(&file))
     }
 
     fn tell(&self, message: &HelperToReader, with: Option<&OwnedFd>) -> Result<(), Refusal> {
         let with: Vec<_> = with.iter().map(|file| file.as_fd()).collect();
-        self.reader.channel.send_with(message, &with).map_err(|e| no_reader(&e))
+        self.reader.channel.send_with(message, &with).map_err(|e| self.given_up(&e))
+    }
+
+    /// A reader that does not answer as it should is ended: what it says late must not be taken for a later answer.
+    fn given_up(&self, why: &dyn std::fmt::Display) -> Refusal {
+        self.reader.process.kill();
+        let text = format!("policy: agent-aws-reader: {why}");
+        advise(FailureCode::Policy, text, "start again; if that does not help, reinstall agent-aws")
     }
 }
 
-fn no_reader(why: &dyn std::fmt::Display) -> Refusal {
-    let text = format!("policy: agent-aws-reader: {why}");
-    advise(FailureCode::Policy, text, "start again; if that does not help, reinstall agent-aws")
+/// Every file, in the order of their names, open.
+fn opened(directory: &OwnedFd) -> Result<Vec<(String, OwnedFd)>, Refusal> {
+    let mut files = vec![open(directory, Path::new("policy.toml"), DIRECTORY)?];
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(directory, "policy.d", flags, Mode::empty()) {
+        Ok(more) => {
+            root_owned(&more)?;
+            for name in names(&more)? {
+                files.push(open(&more, Path::new(&name), &format!("{DIRECTORY}/policy.d"))?);
+            }
+        }
+        Err(rustix::io::Errno::NOENT) => {}
+        Err(e) => return Err(broken(&format!("{DIRECTORY}/policy.d: {e}"))),
+    }
+    Ok(files)
+}
+
+fn open(directory: &OwnedFd, name: &Path, under: &str) -> Result<(String, OwnedFd), Refusal> {
+    let shown = PathBuf::from(under).join(name).display().to_string();
+    let file = open_file_of_root(directory, name, false).map_err(|what| broken(&format!("{shown}: {what}")))?;
+    Ok((shown, file))
 }
 
 fn broken(what: &str) -> Refusal {

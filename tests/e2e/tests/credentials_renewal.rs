@@ -25,6 +25,7 @@ const CASES: &[Case] = &[
     case!(an_answer_that_comes_byte_by_byte_is_given_up).limit(200),
     case!(an_identity_taken_out_of_policy_is_not_refreshed).private(),
     case!(without_its_reader_no_policy_grants_anything).private(),
+    case!(a_policy_file_that_was_no_roots_for_a_while_only_delays).setuid(),
     case!(a_rotated_source_serves_once_the_old_key_is_refused),
     case!(a_source_that_others_may_read_is_not_used).setuid(),
     case!(sessions_say_how_the_credentials_fare),
@@ -200,6 +201,21 @@ fn an_answer_that_comes_byte_by_byte_is_given_up(mode: Mode) {
     until_it_ends(&mut inside);
     let cause = "did not answer in time";
     within(Duration::from_secs(60), cause, || inside.does(CLIENT).badly().contains(cause));
+}
+
+/// What was read of a policy that could not be read to its end is not read a second time with the next one.
+fn a_policy_file_that_was_no_roots_for_a_while_only_delays(mode: Mode) {
+    let scene = Scene::with(mode, &short());
+    let more = std::path::Path::new("/etc/agent-aws/policy.d/more.toml");
+    std::fs::create_dir_all(more.parent().expect("a directory")).expect("a directory");
+    scene.machine.root_file(more, 0o644, "[sandbox.more]\n");
+    let mut inside = Inside::new(&scene, &[]);
+    inside.does(CLIENT).well();
+    scene.machine.root_file(more, 0o666, "[sandbox.more]\n");
+    let why = until_it_ends(&mut inside);
+    assert!(why.contains("can be changed by others"), "{why}");
+    scene.machine.root_file(more, 0o644, "[sandbox.more]\n");
+    within(LATER, "it serves again", || inside.does(CLIENT).status == 0);
 }
 
 /// Whoever ends the process that reads policy gains nothing by it: what was served lasts to its end.
