@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, ope
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::now;
 use crate::entry::Mode as Power;
 use crate::installation::open_directory_of_root;
 use crate::refusal::refuse;
@@ -41,9 +42,10 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// How the credentials fare, as it was told last.
-    pub(crate) fn fare(&self) -> &Fare {
-        &self.content.row.credentials
+    /// Writes down that there are no newer credentials, and why.
+    pub(crate) fn failed(&mut self, why: &str) -> Result<(), Refusal> {
+        let failed = Some((now(), why.to_owned()));
+        self.tell(Fare { failed, ..self.content.row.credentials.clone() })
     }
 
     /// Writes down how the credentials fare now.

@@ -239,8 +239,7 @@ impl Session {
             BrokerToHelper::Failed { cause, retry } => {
                 let event = if self.minted { "refresh-failure" } else { "issue-failure" };
                 self.audit.record(event, &[("cause", &cause)])?;
-                let failed = Some((now(), cause.clone()));
-                self.record.tell(Fare { failed, ..self.record.fare().clone() })?;
+                self.record.failed(&cause)?;
                 if self.parts.wait && !self.minted && retry.is_none() {
                     return Err(self.no_credentials(&cause));
                 }
@@ -291,8 +290,7 @@ impl Session {
             }
             Err(Declined::Revoked(why)) => {
                 self.audit.record("revoked", &[("cause", &why)])?;
-                let failed = Some((now(), why.clone()));
-                self.record.tell(Fare { failed, ..self.record.fare().clone() })?;
+                self.record.failed(&why)?;
                 self.parts.broker.channel.send(&HelperToBroker::Revoked { why }).map_err(gone)
             }
         }
