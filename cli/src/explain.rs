@@ -45,7 +45,8 @@ fn header(plan: &Plan, directory: &[u8]) -> Vec<(&'static str, String)> {
         ("caller", format!("{} (uid {})", plan.caller.login.escape_debug(), plan.caller.uid)),
         ("identity", plan.grant.identity.clone()),
     ];
-    rows.extend(narrowing::rows(plan.grant.role.as_deref(), &plan.grant.narrowing));
+    let less = narrowing::rows(plan.grant.role.as_deref(), &plan.grant.narrowing);
+    rows.extend(less.into_iter().map(|row| ("", row)));
     for (name, value) in &plan.grant.facts {
         rows.push(("", format!("{name}: {value}")));
     }

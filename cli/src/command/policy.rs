@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use agent_aws_policy::{Identity, Policy};
 use agent_aws_policy_text::{Diagnostic, MAX_FILE_BYTES, SourceFile};
 use agent_aws_protocol::{Ask, Exit, Granted, HelperToCli, PolicyQuestion, Request};
-use agent_aws_session_policy::compile;
+use agent_aws_session_policy::compile_for;
 use nix::unistd::Uid;
 use serde_json::json;
 
@@ -82,17 +82,12 @@ fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
 /// Identities whose session policy is none, or is more than STS takes: compiled as the broker compiles it.
 fn too_long(policy: &Policy) -> Vec<Diagnostic> {
     let wrong = |identity: &Identity| {
-        let error = compile(&identity.narrowing, partition(identity)).err()?;
+        let error = compile_for(&identity.narrowing, Some(&identity.role), false).err()?;
         let position = &identity.position;
         let message = format!("[identity.{}]: {error}", identity.name);
         Some(Diagnostic { file: position.file.clone(), line: position.line, column: 1, message, hint: None })
     };
     policy.identities.iter().filter_map(wrong).collect()
-}
-
-/// The AWS partition of its role, as the broker has it.
-fn partition(identity: &Identity) -> &str {
-    identity.role.split(':').nth(1).unwrap_or_default()
 }
 
 fn diagnostic_json(one: &Diagnostic) -> serde_json::Value {
@@ -163,7 +158,7 @@ fn explain(identity: Ask, sandbox: Option<String>) -> Result<(), Failure> {
 fn described(granted: &Granted) -> String {
     let role = granted.role.as_deref();
     let mut text = String::new();
-    for (_, row) in narrowing::rows(role, &granted.narrowing) {
+    for row in narrowing::rows(role, &granted.narrowing) {
         let _ = writeln!(text, "  {row}");
     }
     for row in narrowing::abilities(&granted.source) {
@@ -189,7 +184,7 @@ mod tests {
         let policy = agent_aws_policy_text::parse(&[SourceFile { name: "p", bytes: text.as_bytes() }]).unwrap();
         assert_eq!(too_long(&policy), []);
         let identity = policy.identity("support").unwrap();
-        let compiled = compile(&identity.narrowing, "aws").unwrap();
+        let compiled = compile_for(&identity.narrowing, Some(&identity.role), false).unwrap();
         assert!(compiled.policy_json.unwrap().len() < 1024 && compiled.notes.is_empty());
     }
 

@@ -1,14 +1,14 @@
 //! What a session is less than its role, in words and as the document that STS gets.
 
 use agent_aws_policy::Narrowing;
-use agent_aws_session_policy::{MAX_CHARACTERS, compile, spelt};
+use agent_aws_session_policy::{MAX_CHARACTERS, compile_for, spelt};
 use serde_json::Value;
 
 /// What each source can and cannot do.
 const SOURCES: &str = include_str!("../../tables/sources.tsv");
 
-/// A row for each thing that is said, without a name of its own.
-pub(crate) fn rows(role: Option<&str>, narrowing: &Narrowing) -> Vec<(&'static str, String)> {
+/// A row for each thing that is said.
+pub(crate) fn rows(role: Option<&str>, narrowing: &Narrowing) -> Vec<String> {
     let roles = if role.is_some() { narrowing.may_assume.join(", ") } else { String::new() };
     let own = narrowing.session_policy.as_ref().map_or("", |_| "`session-policy` of the identity");
     let parts = [
@@ -23,7 +23,7 @@ pub(crate) fn rows(role: Option<&str>, narrowing: &Narrowing) -> Vec<(&'static s
         ("may assume", roles),
     ];
     let said = parts.into_iter().filter(|(_, value)| !value.is_empty());
-    said.map(|(name, value)| ("", format!("{name}: {value}"))).collect()
+    said.map(|(name, value)| format!("{name}: {value}")).collect()
 }
 
 /// The session policy as the broker will pass it, and what takes the space in it; nothing where there is none.
@@ -31,10 +31,7 @@ pub(crate) fn document(role: Option<&str>, narrowing: &Narrowing) -> Vec<String>
     if role.is_none() && !narrowing.is_some() {
         return Vec::new();
     }
-    let partition = role.and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
-    let every = || vec![format!("arn:{partition}:iam::*:role/*")];
-    let may_assume = if role.is_some() { narrowing.may_assume.clone() } else { every() };
-    let compiled = match compile(&Narrowing { may_assume, ..narrowing.clone() }, partition) {
+    let compiled = match compile_for(narrowing, role, role.is_none()) {
         Ok(compiled) => compiled,
         Err(why) => return vec![format!("there is none: {why}")],
     };

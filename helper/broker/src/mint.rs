@@ -6,7 +6,7 @@ mod sts;
 use std::time::Duration;
 
 use agent_aws_protocol::{MintedSession, Minting};
-use agent_aws_session_policy::{Compiled, Narrowing, compile, spelt};
+use agent_aws_session_policy::{Compiled, compile_for, spelt};
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
@@ -56,13 +56,7 @@ impl Minter {
     fn narrowing(&self, arn: Option<&str>) -> Result<Compiled, Cause> {
         let minting = &self.minting;
         let refuse = |e: &dyn std::fmt::Display| Cause::last(format!("identity '{}': {e}", minting.identity));
-        let partition = partition(arn);
-        // Without a role of the policy's it says nothing of other roles.
-        let may_assume = match &minting.role {
-            Some(_) => minting.narrowing.may_assume.clone(),
-            None => vec![format!("arn:{partition}:iam::*:role/*")],
-        };
-        compile(&Narrowing { may_assume, ..minting.narrowing.clone() }, &partition).map_err(|e| refuse(&e))
+        compile_for(&minting.narrowing, arn, minting.role.is_none()).map_err(|e| refuse(&e))
     }
 
     /// Name of the identity.
@@ -252,12 +246,6 @@ impl Minter {
     }
 }
 
-/// The partition of a role's ARN: `aws`, `aws-cn`, `aws-us-gov`.
-fn partition(role: Option<&str>) -> String {
-    let named = role.and_then(|arn| arn.split(':').nth(1));
-    named.filter(|p| !p.is_empty()).unwrap_or("aws").into()
-}
-
 fn seconds(time: std::time::SystemTime) -> Option<u64> {
     time.duration_since(std::time::UNIX_EPOCH).ok().map(|d| d.as_secs())
 }
@@ -281,11 +269,5 @@ mod tests {
         assert!(refuse_root("arn:aws:iam::111122223333:root").is_err());
         assert!(refuse_root("arn:aws:iam::111122223333:user/root").is_ok());
         assert!(refuse_root("arn:aws:sts::111122223333:assumed-role/r/s").is_ok());
-    }
-
-    #[test]
-    fn the_partition_is_the_roles() {
-        assert_eq!(partition(Some("arn:aws-cn:iam::111122223333:role/r")), "aws-cn");
-        assert_eq!(partition(None), "aws");
     }
 }

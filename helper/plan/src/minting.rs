@@ -50,8 +50,8 @@ fn unnarrowed(decision: &Decision<'_>, login: &str, request: &RunRequest, sessio
             session_name,
             source_identity: None,
             tags: vec![],
-            // A session of one's own is passed on as it is, or exchanged: nothing narrows it.
-            narrowing: Narrowing { may_assume: vec!["arn:aws:iam::*:role/*".into()], ..Narrowing::default() },
+            // Nothing is said of other roles: see `session_policy::compile_for`.
+            narrowing: Narrowing::default(),
         },
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use agent_aws_policy::{
     BoundPath, GroupRef, IdentityPattern, UserRef, is_host, is_lower_words, is_port, is_profile_name, is_region,
 };
+use agent_aws_session_policy::{is_account, is_action, is_organization};
 
 use crate::diagnostic::{Problem, nearest, quoted};
 
@@ -168,13 +169,8 @@ pub(crate) fn unknown_service(action: &str) -> Option<Problem> {
 }
 
 fn checked_action(text: &str) -> Checked<String> {
-    let good = text.split_once(':').is_some_and(|(service, action)| {
-        let is_service = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let is_action = |c: char| c.is_ascii_alphanumeric() || "*?".contains(c);
-        !service.is_empty() && service.chars().all(is_service) && !action.is_empty() && action.chars().all(is_action)
-    });
     let hint = "\"service:Action\", '*' and '?' allowed in the action, such as \"lambda:Invoke*\"";
-    text_if(good && text.len() <= 128, text, "an action", hint)
+    text_if(is_action(text) && text.len() <= 128, text, "an action", hint)
 }
 
 /// A word of a command: anything but control characters.
@@ -218,17 +214,14 @@ pub(crate) fn document(text: &str) -> Checked<String> {
     text_if(good, text, "a policy document", "{\"Version\": \"2012-10-17\", \"Statement\": [...]}")
 }
 
-/// Twelve digits.
+/// See [`is_account`].
 pub(crate) fn account(text: &str) -> Checked<String> {
-    let good = text.len() == 12 && text.chars().all(|c| c.is_ascii_digit());
-    text_if(good, text, "an AWS account", "twelve digits, in quotes")
+    text_if(is_account(text), text, "an AWS account", "twelve digits, in quotes")
 }
 
-/// <https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.html>
+/// See [`is_organization`].
 pub(crate) fn organization(text: &str) -> Checked<String> {
-    let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let good = text.strip_prefix("o-").is_some_and(|id| (10..=32).contains(&id.len()) && id.chars().all(is_good));
-    text_if(good, text, "an AWS organization", "o- and 10 to 32 lower-case letters and digits")
+    text_if(is_organization(text), text, "an AWS organization", "o- and 10 to 32 lower-case letters and digits")
 }
 
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>: `[\w+=,.@:\/-]*`, 2 to 1224 characters.

@@ -12,7 +12,8 @@ const CALLS: &[i64] = calls! {
     SYS_exit SYS_exit_group SYS_restart_syscall
 };
 
-/// No file can be opened, no process started, no socket made after this, in setuid mode (under a uid of nobody's) and without the setuid bit (the caller's).
+/// No file can be opened, no process started, no socket made after this, in setuid mode (under a uid of nobody's) and
+/// without the setuid bit (the caller's).
 pub(crate) fn confine() -> Result<(), String> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| format!("becoming undumpable: {e}"))?;
     rustix::thread::set_no_new_privs(true).map_err(|e| format!("no_new_privs: {e}"))?;

@@ -134,6 +134,22 @@ pub fn compile(narrowing: &Narrowing, partition: &str) -> Result<Compiled, Compi
     Ok(Compiled { policy_json: (!statements.is_empty()).then_some(policy), policy_arns, notes, takes })
 }
 
+/// The same for a session of the role with this ARN, or of the user, if it has one. Where it is not of the policy (`own`),
+/// nothing is said of the roles that may be assumed from it.
+///
+/// # Errors
+/// A value that is none, or a policy that is too long.
+pub fn compile_for(narrowing: &Narrowing, arn: Option<&str>, own: bool) -> Result<Compiled, CompileError> {
+    let partition = arn.and_then(|arn| arn.split(':').nth(1)).filter(|p| !p.is_empty()).unwrap_or("aws");
+    match own {
+        true => {
+            let may_assume = vec![format!("arn:{partition}:iam::*:role/*")];
+            compile(&Narrowing { may_assume, ..narrowing.clone() }, partition)
+        }
+        false => compile(narrowing, partition),
+    }
+}
+
 /// What takes how much, longest first.
 fn space(parts: &[(&'static str, Value)]) -> Vec<(&'static str, usize)> {
     let mut takes: Vec<(&'static str, usize)> = Vec::new();

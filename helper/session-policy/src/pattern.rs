@@ -43,31 +43,28 @@ pub fn is_action(text: &str) -> bool {
 
 /// `arn:PARTITION:iam::ACCOUNT:role/NAME`, wildcards in account and name.
 pub(crate) fn is_role(text: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/:*?".contains(c);
-    let mut fields = text.splitn(6, ':');
-    let mut next = || fields.next().unwrap_or_default();
-    let (arn, partition, service, region, account, resource) = (next(), next(), next(), next(), next(), next());
-    arn == "arn"
-        && is_partition(partition)
-        && service == "iam"
-        && region.is_empty()
-        && !account.is_empty()
-        && account.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '?'))
-        && resource.strip_prefix("role/").is_some_and(|role| !role.is_empty() && role.chars().all(good))
+    let digits =
+        |account: &str| !account.is_empty() && account.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '?'));
+    is_of_iam(text, digits, "role/", "+=,.@_-/:*?")
 }
 
 /// `arn:PARTITION:iam::ACCOUNT:policy/NAME`, of AWS or of an account.
 pub fn is_policy(text: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
+    is_of_iam(text, |account| account == "aws" || is_account(account), "policy/", "+=,.@_-/")
+}
+
+/// An ARN of IAM's whose resource begins with `kind` and goes on with letters, digits and `more`.
+fn is_of_iam(text: &str, account_fits: impl Fn(&str) -> bool, kind: &str, more: &str) -> bool {
     let mut fields = text.splitn(6, ':');
     let mut next = || fields.next().unwrap_or_default();
     let (arn, partition, service, region, account, resource) = (next(), next(), next(), next(), next(), next());
+    let good = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
     arn == "arn"
         && is_partition(partition)
         && service == "iam"
         && region.is_empty()
-        && (account == "aws" || is_account(account))
-        && resource.strip_prefix("policy/").is_some_and(|name| !name.is_empty() && name.chars().all(good))
+        && account_fits(account)
+        && resource.strip_prefix(kind).is_some_and(|name| !name.is_empty() && name.chars().all(good))
 }
 
 /// Twelve digits.

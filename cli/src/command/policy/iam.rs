@@ -1,10 +1,9 @@
 //! `policy iam` and `policy revoke`: what AWS must be told, for an admin to paste.
 
 use agent_aws_policy::{Attribution, Identity, Policy};
-use agent_aws_session_policy::compile;
+use agent_aws_session_policy::compile_for;
 use serde_json::{Map, Value, json};
 
-use super::partition;
 use crate::failure::Failure;
 use crate::say;
 
@@ -30,7 +29,7 @@ pub(super) fn iam(policy: &Policy, name: &str) -> Result<(), Failure> {
         format!("# What the credentials of source `{}` must be allowed", identity.source),
         text(&permission(identity)),
     ];
-    let compiled = compile(&identity.narrowing, partition(identity)).unwrap_or_default();
+    let compiled = compile_for(&identity.narrowing, Some(&identity.role), false).unwrap_or_default();
     if let Some(document) = compiled.policy_json {
         let managed = compiled.policy_arns.join(", ");
         let with = if managed.is_empty() { String::new() } else { format!(", together with {managed}") };

@@ -131,6 +131,16 @@ fn the_managed_policy_is_that_of_the_roles_partition() {
 }
 
 #[test]
+fn the_partition_is_that_of_the_arn_and_own_roles_are_free() {
+    let arns = |arn, own| super::compile_for(&narrowing(Access::Read, &[], &[]), arn, own).unwrap();
+    let cn = arns(Some("arn:aws-cn:iam::111122223333:role/r"), false);
+    assert_eq!(cn.policy_arns, ["arn:aws-cn:iam::aws:policy/ReadOnlyAccess"]);
+    assert!(!allows(&cn, &["*"], "sts:AssumeRole", ROLE));
+    assert_eq!(arns(None, true).policy_arns, ["arn:aws:iam::aws:policy/ReadOnlyAccess"]);
+    assert!(allows(&arns(None, true), &["*"], "sts:AssumeRole", ROLE));
+}
+
+#[test]
 fn reading_metadata_reads_no_data() {
     let read = compile(&narrowing(Access::Read, &[], &[])).unwrap();
     let metadata = compile(&narrowing(Access::ReadMetadata, &[], &[])).unwrap();
