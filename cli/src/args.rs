@@ -21,6 +21,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a command as one AWS identity, in a sandbox
     Run(Box<Run>),
+    /// Serve the credentials of one identity at a Unix socket, for a container or a virtual machine
+    Serve(Box<Serve>),
     /// List the identities that you may use
     Identities(Listing),
     /// Say which AWS identity a session has
@@ -150,6 +152,28 @@ pub(crate) struct Run {
     pub(crate) explain: bool,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// How much of the identity: never more than policy gives
+    #[arg(long, value_name = "HOW", value_parser = ["full", "read", "read-metadata"])]
+    pub(crate) access: Option<String>,
+    /// Do without this action, such as s3:Delete* (again for more)
+    #[arg(long, value_name = "SERVICE:ACTION", value_parser = action)]
+    pub(crate) deny_action: Vec<String>,
+    /// Where the socket is to be; it is there as long as there are credentials behind it
+    #[arg(long, value_name = "PATH", required_unless_present = "directory", conflicts_with = "directory")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Serve from this directory: socket, client and configuration, for a container to mount as /run/agent-aws
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Serve as long as this command runs [default: until a signal]. It is not in a sandbox
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -410,14 +434,19 @@ fn action(text: &str) -> Result<String, String> {
 
 /// Exit status of a usage error: `run` must not be taken for the agent's own status.
 fn usage_status(words: &[OsString]) -> u8 {
-    if words.get(1).map(OsString::as_os_str) == Some(OsStr::new("run")) { 125 } else { 2 }
+    let has_a_command = |word: &OsString| word == "run" || word == "serve";
+    if words.get(1).is_some_and(has_a_command) { 125 } else { 2 }
 }
 
 /// An option that we do not know, taken for the command because nothing said where our options end.
 fn unknown_option<'a>(cli: &'a Cli, words: &[OsString]) -> Option<&'a OsStr> {
-    let Command::Run(run) = &cli.command else { return None };
-    let first = run.command.first().filter(|word| word.as_encoded_bytes().starts_with(b"-"))?;
-    let before = words.len().checked_sub(run.command.len() + 1)?;
+    let command = match &cli.command {
+        Command::Run(run) => &run.command,
+        Command::Serve(serve) => &serve.command,
+        _ => return None,
+    };
+    let first = command.first().filter(|word| word.as_encoded_bytes().starts_with(b"-"))?;
+    let before = words.len().checked_sub(command.len() + 1)?;
     (words.get(before)? != "--").then_some(first)
 }
 
@@ -435,8 +464,10 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Cli, u8> {
     match unknown_option(&cli, words) {
         None => Ok(cli),
         Some(option) => {
-            let text = format!("run has no option {}", option.display());
-            say::failure(&text, Some("agent-aws run --help lists them; -- goes before a command that begins so"));
+            let ours = words.get(1).map(|word| word.display().to_string()).unwrap_or_default();
+            let text = format!("{ours} has no option {}", option.display());
+            let advice = format!("agent-aws {ours} --help lists them; -- goes before a command that begins so");
+            say::failure(&text, Some(&advice));
             Err(usage_status(words))
         }
     }

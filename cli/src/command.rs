@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 mod home;
 mod listing;
 mod policy;
+mod serve;
 mod who;
 
 use std::ffi::OsStr;
@@ -26,6 +27,7 @@ use crate::{preset, request, say, session, worktree};
 pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(run) => return start(&run, |_| {}),
+        Command::Serve(serve) => return serve::perform(&serve),
         Command::Policy(policy) => return policy::perform(policy),
         Command::Home(command) => return home::perform(command),
         Command::Doctor(options) => return doctor::perform(options.json),
@@ -42,12 +44,18 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
     Ok(Exit::Code(0))
 }
 
+/// A session has one identity, and no other session in it.
+fn outside() -> Result<(), Failure> {
+    if !who::inside() {
+        return Ok(());
+    }
+    let text = "this is inside a sandbox of agent-aws, where no other session can be started";
+    Err(Failure::Other(text.into(), Some("run it outside".into())))
+}
+
 /// Starts a session; `change` has the last word about what is asked.
 fn start(run: &Run, change: impl FnOnce(&mut Asked)) -> Result<Exit, Failure> {
-    if who::inside() {
-        let text = "this is inside a sandbox of agent-aws, where no other session can be started";
-        return Err(Failure::Other(text.into(), Some("run it outside".into())));
-    }
+    outside()?;
     let code = if run.explain { Code::default() } else { factor::code(&run.options.choice)? };
     let change = |asked: &mut Asked| {
         code.put(&mut asked.request);

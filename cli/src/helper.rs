@@ -1,9 +1,9 @@
 //! The helper: where it is, how it is started, and the conversation with it.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::time::Duration;
@@ -13,14 +13,15 @@ use agent_aws_protocol::{
     Ask, Channel, ChannelError, CliToHelper, EnvVar, FrameError, HelperToCli, Prepared, Request, encode,
 };
 use nix::errno::Errno;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::{SigSet, Signal};
+use nix::spawn::{PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
 
 use crate::failure::Failure;
+use crate::spawn;
 
 const NAME: &str = "agent-aws-helper";
 /// Number of the helper's end of the channel.
@@ -55,9 +56,6 @@ pub(crate) struct Helper {
 impl Helper {
     /// Starts the helper with the command as its own arguments. It gets a process group of its own: keys and stops of
     /// the terminal are for the agent, and the session must go on being looked after while its job is stopped.
-    ///
-    /// posix_spawn(3) shares our memory with it until it executes: a copy of our page tables, and then of every page that
-    /// we write to, would take longer than all else that is done here.
     pub(crate) fn start(command: &[OsString], stdout: Output, mask: SigSet) -> Result<Self, Failure> {
         let path = path()?;
         let (output, stdout) = stdout.open().map_err(|e| Failure::Os("cannot make a pipe", e.into()))?;
@@ -172,27 +170,15 @@ fn spawn(
     stdout: Option<&OwnedFd>,
     mask: SigSet,
 ) -> Result<Pid, Errno> {
-    let text = |bytes: &OsStr| CString::new(bytes.as_bytes()).map_err(|_| Errno::EINVAL);
     let separator = (!command.is_empty()).then_some(OsStr::new("--"));
     let words = [OsStr::new(NAME)].into_iter().chain(separator).chain(command.iter().map(OsString::as_os_str));
-    let words: Vec<CString> = words.map(text).collect::<Result<_, _>>()?;
-    let variable =
-        |(name, value): (OsString, OsString)| text(&[name.as_os_str(), value.as_os_str()].join(OsStr::new("=")));
-    let environment: Vec<CString> = std::env::vars_os().map(variable).collect::<Result<_, _>>()?;
     let mut actions = PosixSpawnFileActions::init()?;
     stdout.map(|fd| actions.add_dup2(fd.as_raw_fd(), 1)).transpose()?;
     // Last: what has this number now may be the one above. The same number twice means: kept open (POSIX.1-2024).
     actions.add_dup2(channel.as_raw_fd(), CHANNEL)?;
-    let mut attributes = PosixSpawnAttr::init()?;
+    let mut attributes = spawn::attributes(mask, PosixSpawnFlags::POSIX_SPAWN_SETPGROUP)?;
     attributes.set_pgroup(nix::unistd::Pid::from_raw(0))?;
-    attributes.set_sigmask(&mask)?;
-    // Rust ignores it, and what is ignored stays ignored.
-    attributes.set_sigdefault(&SigSet::from_iter([Signal::SIGPIPE]))?;
-    let sets = PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
-        | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
-        | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF;
-    attributes.set_flags(sets)?;
-    let child = posix_spawn(path, &actions, &attributes, &words, &environment)?;
+    let child = posix_spawn(path, &actions, &attributes, &spawn::words(words)?, &spawn::environment()?)?;
     Pid::from_raw(child.as_raw()).ok_or(Errno::ECHILD)
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use agent_aws_pipes::{GATEWAY_ADDRESS, PROXY_PORT};
-use agent_aws_plan::{Access, Intent, OURS, Origin, Plan, What};
+use agent_aws_plan::{Access, Grant, Intent, OURS, Origin, Plan, What};
 use agent_aws_policy::{Home, Network};
 use agent_aws_protocol::{Bytes, EnvVar};
 use serde_json::json;
@@ -79,11 +79,16 @@ pub(crate) fn environment(plan: &Plan, given: &[EnvVar], door: i32) -> Vec<EnvVa
 pub(crate) fn files(plan: &Plan) -> Vec<(Bytes, Bytes)> {
     let ours = |name: &str| format!("{OURS}/{name}").into_bytes();
     let grant = &plan.grant;
-    let config = aws_config::text(&grant.identity, &grant.aliases, grant.region.as_deref());
-    let mut files = vec![(ours("config"), config.into_bytes()), (ours("session.json"), facts(plan).into_bytes())];
+    let mut files =
+        vec![(ours("config"), configuration(grant).into_bytes()), (ours("session.json"), facts(plan).into_bytes())];
     let names = resolver::files(grant.network).into_iter();
     files.extend(names.map(|(path, content)| (path.into_os_string().into_vec(), content)));
     files
+}
+
+/// The AWS configuration, in which every name leads to the one identity.
+pub(crate) fn configuration(grant: &Grant) -> String {
+    aws_config::text(&grant.identity, &grant.aliases, grant.region.as_deref())
 }
 
 /// What `agent-aws whoami` reads inside.
@@ -132,7 +137,7 @@ fn absolute_entries(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_aws_plan::{Grant, Wish, fixture};
+    use agent_aws_plan::{Wish, fixture};
 
     #[test]
     fn relative_entries_of_path_are_dropped() {

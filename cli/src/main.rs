@@ -25,8 +25,10 @@ mod resolver;
 mod say;
 #[cfg(test)]
 mod scratch;
+mod serve;
 mod session;
 mod signals;
+mod spawn;
 mod sys;
 mod table;
 mod terminal;

@@ -69,6 +69,7 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
         wait: !run.no_wait,
         explain: run.explain,
         allow_root: options.allow_root,
+        serve: false,
     };
     if let Some(saved) = saved {
         saved.complete(&mut request);

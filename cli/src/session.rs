@@ -260,11 +260,7 @@ impl Session {
     /// With the plan there, what the caller's own rights are enough for is done here.
     fn on_prepare(&mut self, door: i32) -> Result<(), Failure> {
         let mut plan: Plan = read_plan(&self.plan)?;
-        self.granted = Granted {
-            identity: plan.grant.identity.clone(),
-            access: plan.grant.narrowing.access.to_string(),
-            network: plan.grant.network.to_string(),
-        };
+        self.granted = Granted::of(&plan);
         let (variables, directory) = std::mem::take(&mut self.wishes);
         let (known, preset) = (std::mem::take(&mut self.known), self.preset.as_ref());
         let mut prepared = prepare::perform(&plan, &directory, self.explain, known, preset)?;
@@ -316,7 +312,8 @@ impl Session {
         let granted = std::mem::take(&mut self.granted);
         let started = Standing { said, granted };
         if say::on_terminal() && !self.quiet {
-            self.on_notice(start_line(&started, say::now()));
+            let network = format!("network {}", started.granted.network);
+            self.on_notice(start_line(&started, &network, say::now()));
         }
         self.started = Some(started);
     }
@@ -370,6 +367,15 @@ pub(crate) struct Granted {
     pub(crate) network: String,
 }
 
+impl Granted {
+    /// What a plan says of it.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let grant = &plan.grant;
+        let (access, network) = (grant.narrowing.access.to_string(), grant.network.to_string());
+        Self { identity: grant.identity.clone(), access, network }
+    }
+}
+
 /// A session that stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
@@ -379,14 +385,14 @@ pub(crate) struct Standing {
     pub(crate) granted: Granted,
 }
 
-/// The one line at the start: account, role, access, network, end.
-pub(crate) fn start_line(Standing { said: started, granted }: &Standing, now: u64) -> String {
+/// The one line at the start: account, role, access, where it may be used, end.
+pub(crate) fn start_line(Standing { said: started, granted }: &Standing, place: &str, now: u64) -> String {
     let mut who = started.account.iter().cloned().collect::<Vec<_>>();
     who.push(granted.identity.clone());
     if let Some(role) = started.arn.as_deref().and_then(role_name) {
         who.push(format!("(role {role})"));
     }
-    let mut parts = vec![who.join(" "), format!("access {}", granted.access), format!("network {}", granted.network)];
+    let mut parts = vec![who.join(" "), format!("access {}", granted.access), place.to_owned()];
     parts.extend(started.expires.map(|e| format!("until {}", say::until(e, now))));
     say::joined(&parts)
 }
@@ -437,10 +443,10 @@ mod tests {
             expires: Some(1_795_183_500),
         };
         let standing = Standing { said: said.clone(), granted: granted.clone() };
-        let line = start_line(&standing, 1_795_180_000).replace(" · ", ", ");
+        let line = start_line(&standing, "network shared", 1_795_180_000).replace(" · ", ", ");
         assert_eq!(line, "111122223333 incident (role agent-incident), access read, network shared, until 14:05 UTC");
         let bare = Standing { said: Started { account: None, arn: None, expires: None, ..said }, granted };
-        let line = start_line(&bare, 0).replace(" · ", ", ");
+        let line = start_line(&bare, "network shared", 0).replace(" · ", ", ");
         assert_eq!(line, "incident, access read, network shared");
     }
 

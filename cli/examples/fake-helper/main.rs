@@ -95,7 +95,7 @@ fn run(channel: Channel, command: Vec<OsString>) {
             CliToHelper::Signal(signal) => {
                 let _ = kill_process_group(group, Signal::from_named_raw(signal).unwrap());
             }
-            CliToHelper::Opened(_) => {}
+            CliToHelper::Opened(_) | CliToHelper::Door => {}
             CliToHelper::Request(_) | CliToHelper::Prepared(_) => std::process::exit(99),
         }
     }

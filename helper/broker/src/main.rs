@@ -33,6 +33,8 @@ use crate::vault::Vault;
 
 /// A frame that has begun must be whole within this time.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Threads that resolve names stay, because no others may be had later.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long the supervisor may take to say what to mint.
 const FIRST_MESSAGE: Duration = Duration::from_secs(30);
 
@@ -69,10 +71,20 @@ fn session(channel: &Channel) -> Result<(), Cause> {
         // The blocking pool resolves names; nothing else of ours may occupy it.
         .max_blocking_threads(4)
         .thread_stack_size(256 * 1024)
-        .thread_keep_alive(Duration::from_secs(1))
+        .thread_keep_alive(FOR_EVER)
         .build()
         .map_err(|e| Cause::last(format!("cannot start the broker: {e}")))?;
+    keep_one_thread(&runtime)?;
     tokio::task::LocalSet::new().block_on(&runtime, serve(channel, minter, reader, first))
+}
+
+/// An agent that uses up the processes of a group that we are in too leaves us no new thread, and the runtime panics
+/// when it has none at all to resolve a name with. So there is one from the start, before there is an agent.
+fn keep_one_thread(runtime: &tokio::runtime::Runtime) -> Result<(), Cause> {
+    let fail = |e: std::io::Error| Cause::last(format!("cannot start a thread of the broker: {e}"));
+    // The runtime would not say why it cannot have one.
+    std::thread::Builder::new().spawn(|| ()).map_err(fail)?;
+    runtime.block_on(runtime.spawn_blocking(|| ())).map_err(|e| fail(e.into()))
 }
 
 /// Mints and serves until the supervisor is gone; then the process ends at once.
@@ -80,7 +92,7 @@ async fn serve(channel: &Channel, minter: Minter, reader: SourceReader, first: S
     let vault = Rc::new(Vault::new(minter.identity()));
     let (supervisor, inbox) =
         Supervisor::new(channel).map_err(|e| Cause::last(format!("cannot watch the channel: {e}")))?;
-    let conversation = supervisor.listen(inbox, |http, descriptors| doors::open(&vault, http, descriptors));
+    let conversation = supervisor.listen(inbox, |doors, descriptors| doors::open(&vault, doors, descriptors));
     let minting = async {
         refresh::keep_fresh(&supervisor, &minter, &reader, first, &vault).await;
         // Revoked, or nothing that time could mend: what is in the vault is still served.

@@ -109,6 +109,8 @@ pub struct RunRequest {
     pub explain: bool,
     /// The caller knows that it is root.
     pub allow_root: bool,
+    /// No sandbox and no agent: the one door is a socket of the caller's, which [`CliToHelper::Door`] brings.
+    pub serve: bool,
 }
 
 /// What `policy explain` asks.
@@ -150,6 +152,8 @@ pub enum CliToHelper {
     /// Follows [`CliToHelper::Prepared`] where a session is to begin: of the caller's next sources of the plan, whether
     /// something is there. It comes along, opened with O_PATH.
     Opened(Vec<bool>),
+    /// Follows [`CliToHelper::Prepared`] where nothing but a door is asked for: a listening Unix socket comes along.
+    Door,
     /// The terminal is the agent's: begin. Answer to [`HelperToCli::Ready`].
     Begin,
     /// Send this signal to the agent's process group.

@@ -23,7 +23,7 @@ pub mod state;
 
 use alloc::vec::Vec;
 
-pub use broker::{BrokerToHelper, HelperToBroker, MintedSession, Minting, SourceCredentials};
+pub use broker::{BrokerToHelper, Door, HelperToBroker, MintedSession, Minting, SourceCredentials};
 pub use channel::{Channel, ChannelError, Received, wait_for};
 pub use cli::{
     Ask, CliToHelper, EnvVar, Exit, FailureCode, Fare, Granted, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion,

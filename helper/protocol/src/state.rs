@@ -21,12 +21,14 @@ pub enum State {
 /// | message | Asked | Starting | Ready | Running |
 /// |---|---|---|---|---|
 /// | Request | yes | | | |
-/// | Prepared, Opened | yes | | | |
+/// | Prepared, Opened, Door | yes | | | |
 /// | Signal | | yes | yes | yes |
 /// | Begin | | | yes | |
 pub fn cli_may(state: State, message: &CliToHelper) -> bool {
     match message {
-        CliToHelper::Request(_) | CliToHelper::Prepared(_) | CliToHelper::Opened(_) => state == State::Asked,
+        CliToHelper::Request(_) | CliToHelper::Prepared(_) | CliToHelper::Opened(_) | CliToHelper::Door => {
+            state == State::Asked
+        }
         CliToHelper::Begin => state == State::Ready,
         CliToHelper::Signal(_) => state != State::Asked,
     }

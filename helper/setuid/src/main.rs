@@ -18,6 +18,7 @@ mod record;
 mod refusal;
 mod renew;
 mod sandbox;
+mod serve;
 mod service;
 mod subject;
 mod supervise;
@@ -136,10 +137,13 @@ fn run(
     }
     let records = Records::open(&entered.mode, &person.caller.home)?;
     let record = records.begin(&row(&entered, &plan))?;
-    record_start(&mut audit, &granting, &plan)?;
+    record_start(&mut audit, if request.serve { "serve" } else { "start" }, &granting, &plan)?;
     drop(asked);
 
-    let assembled = assemble(entered, cli, request, person, granting, plan, policy);
+    let assembled = match request.serve {
+        false => assemble(entered, cli, request, person, granting, plan, policy),
+        true => serve::assemble(entered, cli, request, person, granting, plan, policy),
+    };
     match assembled {
         Ok(parts) => {
             let cli = rustix::io::fcntl_dupfd_cloexec(cli, 0).map_err(|e| refuse(FailureCode::Kernel, e))?;
@@ -193,10 +197,15 @@ fn assemble(
     // Init is being started meanwhile. No privilege is needed for the rest.
     let root = confine::confine(entered.mode)?;
     sandbox.wait_for_init(&plan)?;
-    let started = Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None };
     let renewal = Renewal { policy, person, granting };
     let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
+    let (init, mounts, started) = (Some(init), Some(mounts), started(&plan));
     Ok(Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts, stop, root })
+}
+
+/// Of whom nothing is known but the session's id.
+fn started(plan: &Plan) -> Started {
+    Started { session: plan.grant.session.clone(), account: None, arn: None, expires: None }
 }
 
 /// The command: everything after `--`.
@@ -279,13 +288,13 @@ fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, sess
     }
 }
 
-fn record_start(audit: &mut Audit, granting: &Granting, plan: &Plan) -> Result<(), Refusal> {
+fn record_start(audit: &mut Audit, event: &'static str, granting: &Granting, plan: &Plan) -> Result<(), Refusal> {
     let role = granting.minting.role.as_deref().unwrap_or_default();
     audit.about(&[("identity", &granting.grant.identity), ("role", &role)]);
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let shown: String = command.join(" ").chars().take(1024).collect();
     audit.record(
-        "start",
+        event,
         &[
             ("sandbox", &granting.grant.sandbox),
             ("access", &granting.grant.narrowing.access),

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use agent_aws_protocol::gateway::GatewayToHelper;
 use agent_aws_protocol::{
-    BrokerToHelper, Channel, ChannelError, CliToHelper, EnvVar, Exit, FailureCode, Fare, HelperToBroker, HelperToCli,
-    HelperToInit, InitToHelper, Refusal, Started, state, wait_for,
+    BrokerToHelper, Channel, ChannelError, CliToHelper, Door, EnvVar, Exit, FailureCode, Fare, HelperToBroker,
+    HelperToCli, HelperToInit, InitToHelper, Refusal, Started, state, wait_for,
 };
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -32,7 +32,8 @@ const SOME_PORTS: &str =
 
 /// What a session is made of before it runs.
 pub(crate) struct Parts {
-    pub(crate) init: Child,
+    /// Without one there is no sandbox: a socket of the caller's is served.
+    pub(crate) init: Option<Child>,
     pub(crate) broker: Child,
     /// With `network = "filtered"`.
     pub(crate) gateway: Option<Child>,
@@ -40,7 +41,7 @@ pub(crate) struct Parts {
     pub(crate) started: Started,
     /// Whether the agent waits for the first mint.
     pub(crate) wait: bool,
-    pub(crate) mounts: Mounts,
+    pub(crate) mounts: Option<Mounts>,
     /// `agent-aws stop`.
     pub(crate) stop: SignalFd,
     /// Our empty root, until the agent runs.
@@ -99,8 +100,9 @@ pub(crate) fn launch(
     let gone = |who: &'static str| move |e| broken(who, e);
     let (serving, capability) = sandbox.inherited;
     let doors: Vec<_> = [&serving].into_iter().chain(&sandbox.listeners.doors).map(AsFd::as_fd).collect();
-    let http = sandbox.listeners.http;
-    broker.channel.send_with(&HelperToBroker::Doors { http }, &doors).map_err(gone("the broker"))?;
+    let mut which = vec![Door::Capability, Door::Socket, Door::Fifos];
+    which.extend(sandbox.listeners.http.then_some(Door::Http));
+    broker.channel.send_with(&HelperToBroker::Doors(which), &doors).map_err(gone("the broker"))?;
     let message = HelperToInit::Launch { environment, directory, door: DOOR };
     sandbox.init.channel.send_with(&message, &[capability.as_fd()]).map_err(|e| match e {
         ChannelError::Frame(_) => {
@@ -143,7 +145,7 @@ impl Session {
         if cli {
             self.hear_cli()?;
         }
-        if mounts && !self.parts.mounts.all_there() {
+        if mounts && self.parts.mounts.as_ref().is_some_and(|mounts| !mounts.all_there()) {
             let text = "a mount of the sandbox vanished (something outside replaced what it covers)";
             let advice = "start again; do not change protected files during a session";
             return Err(advise(FailureCode::Ended, text, advice).into());
@@ -158,15 +160,16 @@ impl Session {
     fn wait_for_something(&self) -> Result<[bool; 6], Refusal> {
         let limit = (self.state != state::State::Running).then_some(START);
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
-        // Without a gateway its place is the broker's once more.
-        let gateway = self.parts.gateway.as_ref().map_or(&self.parts.broker.channel, |g| &g.channel);
+        // What there is not leaves its place to the broker, once more.
+        let Parts { init, broker, gateway, mounts, stop, .. } = &self.parts;
+        let mount_table = mounts.as_ref().map_or(broker.channel.as_fd(), AsFd::as_fd);
         let mut fds = [
             PollFd::new(&self.cli, PollFlags::IN),
-            PollFd::new(&self.parts.init.channel, PollFlags::IN),
-            PollFd::new(&self.parts.broker.channel, PollFlags::IN),
-            PollFd::new(&self.parts.stop, PollFlags::IN),
-            PollFd::new(&self.parts.mounts, PollFlags::PRI),
-            PollFd::new(gateway, PollFlags::IN),
+            PollFd::new(&init.as_ref().unwrap_or(broker).channel, PollFlags::IN),
+            PollFd::new(&broker.channel, PollFlags::IN),
+            PollFd::new(stop, PollFlags::IN),
+            PollFd::from_borrowed_fd(mount_table, PollFlags::PRI),
+            PollFd::new(&gateway.as_ref().unwrap_or(broker).channel, PollFlags::IN),
         ];
         match wait_for(&mut fds, left) {
             Ok(0) => {
@@ -177,12 +180,13 @@ impl Session {
             Err(e) => return Err(refuse(FailureCode::Kernel, format_args!("poll: {e}"))),
         }
         let [cli, init, broker, stop, mounts, gateway] = fds.map(|fd| !fd.revents().is_empty());
-        Ok([cli, init, broker, stop, mounts, gateway && self.parts.gateway.is_some()])
+        let has = |it: bool, child: &Option<Child>| it && child.is_some();
+        Ok([cli, has(init, &self.parts.init), broker, stop, mounts, has(gateway, &self.parts.gateway)])
     }
 
     fn hear_init(&mut self) -> Result<(), End> {
-        let said =
-            self.parts.init.channel.receive::<InitToHelper>(None).map_err(|e| broken("init ended: the sandbox", e))?;
+        let Some(init) = &self.parts.init else { return Ok(()) };
+        let said = init.channel.receive::<InitToHelper>(None).map_err(|e| broken("init ended: the sandbox", e))?;
         if !state::init_may(self.state, &said.message) {
             return Err(refuse(FailureCode::Ended, "init said something out of turn").into());
         }
@@ -200,13 +204,16 @@ impl Session {
 
     /// The agent begins when its process waits and, unless told otherwise, credentials are there.
     fn ready_if_all_is(&mut self) -> Result<(), Refusal> {
-        let Some(group) = self.group else { return Ok(()) };
-        if self.state != state::State::Starting || (self.parts.wait && !self.minted) || !self.reachable {
+        if self.parts.init.is_some() && self.group.is_none()
+            || self.state != state::State::Starting
+            || (self.parts.wait && !self.minted)
+            || !self.reachable
+        {
             return Ok(());
         }
-        self.state = state::State::Ready;
+        self.state = self.group.map_or(state::State::Running, |_| state::State::Ready);
         self.tell_cli(&HelperToCli::Started(self.parts.started.clone()))?;
-        self.tell_cli(&HelperToCli::Ready { group })
+        self.group.map_or(Ok(()), |group| self.tell_cli(&HelperToCli::Ready { group }))
     }
 
     fn hear_broker(&mut self) -> Result<(), Refusal> {
@@ -309,15 +316,15 @@ impl Session {
                 self.tell_init(&HelperToInit::Begin)?;
                 self.parts.root = None;
             }
-            // Before the agent begins, a signal is for the run as a whole.
-            CliToHelper::Signal(number) if self.state != state::State::Running => {
+            // Before the agent begins, or where there is none, a signal is for the run as a whole.
+            CliToHelper::Signal(number) if self.state != state::State::Running || self.parts.init.is_none() => {
                 let deadly = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&number);
                 if deadly {
                     return Err(End::Agent(Exit::Signal(number)));
                 }
             }
             CliToHelper::Signal(number) => self.tell_init(&HelperToInit::Signal(number))?,
-            CliToHelper::Request(_) | CliToHelper::Prepared(_) | CliToHelper::Opened(_) => {}
+            CliToHelper::Request(_) | CliToHelper::Prepared(_) | CliToHelper::Opened(_) | CliToHelper::Door => {}
         }
         Ok(())
     }
@@ -339,9 +346,9 @@ impl Session {
 
     /// An init that is gone is heard of through its own channel.
     fn tell_init(&self, message: &HelperToInit) -> Result<(), Refusal> {
-        match self.parts.init.channel.send(message) {
-            Ok(()) | Err(ChannelError::Closed) => Ok(()),
-            Err(e) => Err(broken("init", e)),
+        match self.parts.init.as_ref().map(|init| init.channel.send(message)) {
+            None | Some(Ok(()) | Err(ChannelError::Closed)) => Ok(()),
+            Some(Err(e)) => Err(broken("init", e)),
         }
     }
 
@@ -349,8 +356,8 @@ impl Session {
     pub(crate) fn finish(mut self, end: End) {
         // All end at the same time: the mounts with init, if nobody else holds them.
         let Parts { init, broker, gateway, mounts, renewal, .. } = self.parts;
-        let all = [&init, &broker, renewal.policy.reader()];
-        all.into_iter().chain(&gateway).for_each(|child| child.process.kill());
+        let all = [&broker, renewal.policy.reader()];
+        all.into_iter().chain(&init).chain(&gateway).for_each(|child| child.process.kill());
         drop((mounts, init, broker, gateway, renewal, self.record));
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),

@@ -50,6 +50,7 @@ pub struct Start {
     as_root: Vec<Step>,
     as_caller: Vec<Step>,
     handing: Option<Handing>,
+    serving: Option<Vec<OwnedFd>>,
 }
 
 /// What of the caller's the plan needs, and what is there.
@@ -79,6 +80,7 @@ impl Start {
             as_root: vec![],
             as_caller: vec![],
             handing: None,
+            serving: None,
             program,
         }
     }
@@ -187,6 +189,13 @@ impl Start {
         self
     }
 
+    /// Nothing but a door is asked for, and these come as its socket. It ends when it serves.
+    #[must_use]
+    pub fn serving(mut self, descriptors: Vec<OwnedFd>) -> Self {
+        self.serving = Some(descriptors);
+        self
+    }
+
     /// Starts the helper and asks it.
     #[track_caller]
     pub fn talk(self, request: Request) -> Talk {
@@ -196,7 +205,7 @@ impl Start {
     /// Starts the helper and says something to it.
     #[track_caller]
     pub fn talk_about(mut self, message: &CliToHelper) -> Talk {
-        let handing = self.handing.take();
+        let (handing, serving) = (self.handing.take(), self.serving.take());
         let explained = matches!(message, CliToHelper::Request(Request::Run(run)) if run.explain);
         let (ours, theirs) = Channel::pair().expect("a socket pair");
         let inside = self.inside.clone().map(|directory| directory.into_os_string().into_vec());
@@ -207,7 +216,7 @@ impl Start {
             Ok(()) | Err(ChannelError::Closed) => {}
             Err(e) => panic!("{e}"),
         }
-        Talk { started, channel, messages: vec![], directory: inside, handing, explained }
+        Talk { started, channel, messages: vec![], directory: inside, handing, serving, explained }
     }
 
     /// Starts the helper, asks it and hears it out.
@@ -268,6 +277,7 @@ pub struct Talk {
     /// The agent's working directory, if it is not the project.
     directory: Option<Vec<u8>>,
     handing: Option<Handing>,
+    serving: Option<Vec<OwnedFd>>,
     explained: bool,
 }
 
@@ -321,6 +331,12 @@ impl Talk {
         };
         match &said {
             HelperToCli::Ready { .. } => self.say(&CliToHelper::Begin),
+            HelperToCli::Started(_) if self.serving.is_some() => self.say(&CliToHelper::Signal(libc::SIGTERM)),
+            HelperToCli::Prepare { .. } if self.serving.is_some() => {
+                self.say(&CliToHelper::Prepared(Prepared::default()));
+                let descriptors: Vec<_> = self.serving.iter().flatten().map(AsFd::as_fd).collect();
+                let _ = self.channel.send_with(&CliToHelper::Door, &descriptors);
+            }
             HelperToCli::Prepare { door } => {
                 let pieces =
                     self.messages.iter().filter_map(|m| if let HelperToCli::Plan(p) = m { Some(p) } else { None });
