@@ -21,11 +21,13 @@ mod vault;
 
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_aws_protocol::{Channel, Minting};
 
 use crate::cause::Cause;
+use crate::doors::Undertaker;
 use crate::mint::Minter;
 use crate::source::{Source, SourceReader};
 use crate::supervisor::Supervisor;
@@ -74,25 +76,50 @@ fn session(channel: &Channel) -> Result<(), Cause> {
         .thread_keep_alive(FOR_EVER)
         .build()
         .map_err(|e| Cause::last(format!("cannot start the broker: {e}")))?;
-    keep_one_thread(&runtime)?;
-    tokio::task::LocalSet::new().block_on(&runtime, serve(channel, minter, reader, first))
+    let undertaker = patiently(doors::undertaker)?;
+    // The runtime panics when it has no thread at all to resolve a name with.
+    patiently(room_for_a_thread)?;
+    drop(runtime.spawn_blocking(|| ()));
+    tokio::task::LocalSet::new().block_on(&runtime, serve(channel, undertaker, minter, reader, first))
 }
 
-/// An agent that uses up the processes of a group that we are in too leaves us no new thread, and the runtime panics
-/// when it has none at all to resolve a name with. So there is one from the start, before there is an agent.
-fn keep_one_thread(runtime: &tokio::runtime::Runtime) -> Result<(), Cause> {
-    let fail = |e: std::io::Error| Cause::last(format!("cannot start a thread of the broker: {e}"));
-    // The runtime would not say why it cannot have one.
-    std::thread::Builder::new().spawn(|| ()).map_err(fail)?;
-    runtime.block_on(runtime.spawn_blocking(|| ())).map_err(|e| fail(e.into()))
+/// Starts a thread. An agent that uses up the processes of a group that we are in too may leave none for a while, so all
+/// threads that there will be are started here, and waited for.
+fn patiently<T>(start: impl Fn() -> std::io::Result<T>) -> Result<T, Cause> {
+    loop {
+        match start() {
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(20)),
+            other => return other.map_err(|e| Cause::last(format!("cannot start a thread of the broker: {e}"))),
+        }
+    }
+}
+
+/// Tries whether there is room for one thread, with two: the kernel goes on to count one for a moment after its end.
+fn room_for_a_thread() -> std::io::Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock();
+    let start = || {
+        let gate = Arc::clone(&gate);
+        std::thread::Builder::new().spawn(move || drop(gate.lock()))
+    };
+    let threads = [start(), start()];
+    drop(held);
+    threads.into_iter().try_for_each(|thread| thread.map(|thread| drop(thread.join())))
 }
 
 /// Mints and serves until the supervisor is gone; then the process ends at once.
-async fn serve(channel: &Channel, minter: Minter, reader: SourceReader, first: Source) -> Result<(), Cause> {
+async fn serve(
+    channel: &Channel,
+    undertaker: Undertaker,
+    minter: Minter,
+    reader: SourceReader,
+    first: Source,
+) -> Result<(), Cause> {
     let vault = Rc::new(Vault::new(minter.identity()));
     let (supervisor, inbox) =
         Supervisor::new(channel).map_err(|e| Cause::last(format!("cannot watch the channel: {e}")))?;
-    let conversation = supervisor.listen(inbox, |doors, descriptors| doors::open(&vault, doors, descriptors));
+    let conversation =
+        supervisor.listen(inbox, |doors, descriptors| doors::open(&vault, &undertaker, doors, descriptors));
     let minting = async {
         refresh::keep_fresh(&supervisor, &minter, &reader, first, &vault).await;
         // Revoked, or nothing that time could mend: what is in the vault is still served.

@@ -15,13 +15,13 @@ use crate::vault::{Refused, Vault};
 type Grave = (OwnedFd, OwnedSemaphorePermit);
 
 /// Closes descriptors that came from clients. See [`undertaker`].
-pub(super) type Undertaker = mpsc::Sender<Grave>;
+pub(crate) type Undertaker = mpsc::Sender<Grave>;
 
 /// Starts the thread that closes what came from clients. Closing may take as long as a client likes: a TCP socket with
 /// SO_LINGER, a file of a FUSE file system, or either of them inside the queue of a Unix socket. Minting and the
 /// other doors must not wait for that. A place is free again only after the close, so whoever insists can use up the
 /// places of these two doors, for its own sandbox.
-pub(super) fn undertaker() -> io::Result<Undertaker> {
+pub(crate) fn undertaker() -> io::Result<Undertaker> {
     let (sender, graves) = mpsc::channel::<Grave>();
     std::thread::Builder::new().name("closing".into()).stack_size(64 * 1024).spawn(move || {
         for (descriptor, place) in graves {

@@ -1,5 +1,6 @@
 //! How it starts and ends.
 
+use std::process::Command;
 use std::time::Duration;
 
 use agent_aws_protocol::{Door, HelperToBroker};
@@ -42,6 +43,29 @@ fn a_running_broker_has_two_filters_no_capability_and_cannot_be_looked_into() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", broker.child.id())).unwrap();
     let core = limits.lines().find(|l| l.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
+/// An agent may leave none to others that count with it. The broker needs them at its start only, and waits.
+#[test]
+fn while_no_process_is_left_for_it_it_waits_and_does_not_end() {
+    if !is_root() {
+        eprintln!("skipped: needs root to start it as a user of its own");
+        return;
+    }
+    const USER: u32 = 64_999;
+    let idle = || Command::new("setpriv").args([&format!("--reuid={USER}"), "sleep", "1000"]).spawn().unwrap();
+    let mut others = [idle(), idle(), idle()];
+    let sts = emulator(None);
+    // Those three, and its first thread.
+    let start = Start { uid: USER, processes: Some(4), ..Start::default() };
+    let mut broker = Broker::start_as(&start, minting(&sts), Some(file(&keys(SECRET))));
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(broker.child.try_wait().unwrap(), None, "it ended");
+    assert!(sts.requests().is_empty(), "the control: it could start its threads");
+    for other in &mut others {
+        other.kill().and_then(|()| other.wait()).unwrap();
+    }
+    broker.minted();
 }
 
 #[test]

@@ -112,12 +112,16 @@ pub(crate) fn open_directory() -> TempDir {
 pub(crate) struct Start {
     pub(crate) no_new_privs: bool,
     pub(crate) drop_root: bool,
+    /// Who it is, if root starts it.
+    pub(crate) uid: u32,
+    /// How many processes and threads its user may have.
+    pub(crate) processes: Option<u32>,
     pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { no_new_privs: true, drop_root: true, environment: vec![] }
+        Self { no_new_privs: true, drop_root: true, uid: 65534, processes: None, environment: vec![] }
     }
 }
 
@@ -129,7 +133,11 @@ impl Start {
         }
         if self.drop_root && is_root() {
             command
-                .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+                .arg(format!("--reuid={}", self.uid))
+                .args(["--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+        }
+        if let Some(most) = self.processes {
+            command.args(["prlimit", &format!("--nproc={most}:{most}")]);
         }
         command
             .args(["sh", "-c", "exec \"$0\" 3<&0 0</dev/null"])
