@@ -2,9 +2,10 @@
 
 use super::*;
 
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("README.md", include_str!("../../../README.md")),
     ("coming-from.md", include_str!("../../../docs/coming-from.md")),
+    ("containers.md", include_str!("../../../docs/containers.md")),
     ("credentials.md", include_str!("../../../docs/credentials.md")),
     ("agents.md", include_str!("../../../docs/agents.md")),
     ("git.md", include_str!("../../../docs/git.md")),

@@ -28,6 +28,7 @@ const PROGRAMS: &[Program<'static>] = &[
     ("less", "less", "pipelines of the terminal tests"),
     ("qemu-system-x86_64", "qemu-system-x86", "other kernels"),
     ("busybox", "busybox-static", "the first process on other kernels"),
+    ("musl-gcc", "musl-tools", "a program for a root without glibc"),
     ("ip", "iproute2", "a fake internet"),
     ("openssl", "openssl", "certificates of a fake internet"),
     ("c++", "g++", "the fuzz targets"),

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// For anything that it needs to start, on a machine that is busy.
-const START: Duration = Duration::from_secs(40);
+pub(crate) const START: Duration = Duration::from_secs(40);
 
 /// A server that runs. It is ended when dropped.
 pub(crate) struct Server(Mutex<Child>);
