@@ -7,6 +7,10 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::clock::rfc3339;
+use crate::sys;
+
+/// Longer than any answer, in bytes.
+const MOST: usize = 16 * 1024;
 
 /// Both forms of a session, ready to be sent.
 pub(crate) struct Answer {
@@ -67,9 +71,11 @@ impl Answer {
     }
 }
 
-/// Grows never, so that no copy of a secret is left behind in freed memory.
+/// Grows never, so that no copy of a secret is left behind in freed memory, and lies where it is not swapped out.
 fn write(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
-    let mut out = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    let mut out = Zeroizing::new(vec![0; MOST]);
+    sys::lock(&out);
+    out.clear();
     serde_json::to_writer(&mut *out, value)?;
     Ok(out)
 }

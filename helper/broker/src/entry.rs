@@ -23,6 +23,8 @@ pub(crate) fn isolate() -> Result<OwnedFd, String> {
     }
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(Resource::Core, none).map_err(|e| format!("cannot forbid core files: {e}"))?;
+    // Where it is not granted, the answers alone are locked.
+    sys::lock_all();
     let channel = sys::inherit(CHANNEL);
     match rustix::net::sockopt::socket_type(&channel) {
         Ok(rustix::net::SocketType::STREAM) => {

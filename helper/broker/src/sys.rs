@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use rustix::process::Resource;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -17,6 +18,20 @@ pub(crate) fn close_from(first: libc::c_uint) -> io::Result<()> {
 pub(crate) fn inherit(number: RawFd) -> OwnedFd {
     // SAFETY: nothing else in this process owns `number`; if it is not open, the first use says EBADF.
     unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// Keeps what this process has in memory now and later from being written to swap. Only where there is no limit to that:
+/// with one, memory could not be had any more at some time.
+pub(crate) fn lock_all() -> bool {
+    let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    // SAFETY: changes how the kernel treats our pages, and nothing of what is in them.
+    rustix::process::getrlimit(Resource::Memlock).current.is_none() && unsafe { libc::mlockall(flags) } == 0
+}
+
+/// Keeps the pages under `secret` from being written to swap, as far as the limit of the process goes, until it ends.
+pub(crate) fn lock(secret: &[u8]) {
+    // SAFETY: the range is that of a live slice; see above.
+    let _ = unsafe { libc::mlock(secret.as_ptr().cast(), secret.len()) };
 }
 
 /// Has tokio say when `descriptor` can be read.

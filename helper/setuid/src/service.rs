@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent_aws_protocol::Refusal;
 use agent_aws_sandbox::{Failure, Ids, become_permanently, become_plumber, forbid_gaining_unprivileged};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::SigSet;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -82,6 +83,8 @@ impl Service {
             sys::duplicate_to(null.as_fd(), number).map_err(os)?;
         }
         sys::duplicate_to(socket.as_fd(), sys::CHANNEL).map_err(os)?;
+        // For what must not be swapped out. Who may not have it does with what there is.
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, libc::RLIM_INFINITY, libc::RLIM_INFINITY);
         match (self.manner, &self.ids) {
             (Manner::Plumber, ids) => become_plumber(ids.as_ref())?,
             (manner, Some(ids)) => {

@@ -14,6 +14,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_aws_e2e::inside::{memory_over, root};
+use agent_aws_e2e::session::State;
 use agent_aws_e2e::start::{files_below, nothing_is_left};
 use agent_aws_harness::{Case, Mode, Process, SOON, Scene, Setup, case, processes, suite, until, within};
 use nix::sys::signal::{Signal, kill};
@@ -24,11 +25,26 @@ use inside::Inside;
 
 const CASES: &[Case] = &[
     case!(no_secret_is_anywhere_but_where_a_client_asked_for_it).private().limit(300),
+    case!(what_holds_a_secret_is_not_swapped_out),
     case!(a_process_that_is_aborted_leaves_no_secret_in_a_core).private().limit(300),
 ];
 
 fn main() -> ExitCode {
     suite(CASES)
+}
+
+/// As much of it as the kernel lets: all, where the broker's limit could be lifted, else the answers.
+fn what_holds_a_secret_is_not_swapped_out(mode: Mode) {
+    let scene = Scene::new(mode);
+    let mut inside = Inside::new(&scene, &[]);
+    inside.does(CLIENT).well();
+    let broker = processes().into_iter().find(|p| p.command.starts_with("agent-aws-broker")).expect("the broker");
+    let state = State::of(broker.pid);
+    let kilobytes = |field: &str| state.field(field).trim_end_matches(" kB").parse::<u64>().expect("a size");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", broker.pid)).expect("its limits");
+    let unlimited = limits.lines().any(|l| l.starts_with("Max locked memory") && l.contains("unlimited"));
+    let (locked, answers) = (kilobytes("VmLck"), 32);
+    assert!(if unlimited { locked > kilobytes("VmRSS") } else { locked >= answers }, "{locked} kB, {limits}");
 }
 
 const CLIENT: &str = "/run/agent-aws/agent-aws-credentials";

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_aws_e2e::limits::{doctor, glutton, got, groups, scene, small};
-use agent_aws_e2e::session::{AT_ONCE, Running, all_is_gone};
+use agent_aws_e2e::session::{AT_ONCE, Running, State, all_is_gone};
 use agent_aws_harness::{Case, Mode, SOON, Scene, Setup, case, suite, within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,6 +26,7 @@ const CASES: &[Case] = &[
     case!(with_control_groups_a_group_that_limits_the_caller_is_not_left).setuid(),
     case!(with_control_groups_those_of_systemd_are_not_written_to).setuid(),
     case!(with_control_groups_memory_is_refused_without_the_setuid_bit).unprivileged(),
+    case!(with_control_groups_and_all_of_roots_privilege_the_broker_is_not_swapped_out).setuid(),
     case!(with_control_groups_and_no_user_namespaces_the_setuid_bit_is_enough),
     case!(without_landlock_a_run_is_refused_by_its_name),
     case!(without_landlock_a_run_goes_on_where_policy_waives_it),
@@ -247,6 +248,14 @@ fn with_control_groups_those_of_systemd_are_not_written_to(mode: Mode) {
 fn with_control_groups_memory_is_refused_without_the_setuid_bit(mode: Mode) {
     let scene = scene(mode, "memory = \"64MiB\"");
     small(&scene, &["true"]).run().refused("only the setuid helper can limit it");
+}
+
+/// Where the helper can lift the limit of locked memory, which root in a container often cannot.
+fn with_control_groups_and_all_of_roots_privilege_the_broker_is_not_swapped_out(mode: Mode) {
+    let session = Running::start(&small(&scene(mode, "pids = 100"), &["sleep", "1000"]));
+    let state = State::of(session.broker);
+    let kilobytes = |field: &str| state.field(field).trim_end_matches(" kB").parse::<u64>().unwrap();
+    assert!(kilobytes("VmLck") >= kilobytes("VmRSS") && kilobytes("VmLck") > 0, "{state:?}");
 }
 
 fn with_control_groups_and_no_user_namespaces_the_setuid_bit_is_enough(mode: Mode) {

@@ -19,6 +19,7 @@ pub(super) const CALLS: &[(i64, &str)] = &[
     (libc::SYS_rt_sigaction, "the runtime"),
     (libc::SYS_rt_sigreturn, "the runtime"),
     (libc::SYS_restart_syscall, "after a stop"),
+    (libc::SYS_mlock, "answers are not swapped out"),
     (libc::SYS_sched_yield, "locks"),
     (libc::SYS_sched_getaffinity, "the runtime counts processors"),
     (libc::SYS_membarrier, "the runtime"),
