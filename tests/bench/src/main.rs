@@ -6,6 +6,7 @@
 mod bwrap;
 mod network;
 mod parts;
+mod peers;
 mod table;
 mod work;
 mod worker;

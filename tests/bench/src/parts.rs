@@ -6,11 +6,12 @@ use std::time::Duration;
 use agent_aws_harness::{Call, Mode, Scene, within};
 
 use crate::bwrap;
+use crate::peers;
 use crate::table::Table;
 
 /// Long enough that the sandbox is there before STS has answered.
 const STS_DELAY_MS: u64 = 200;
-const LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// The probe, as Alice, outside of any sandbox.
 fn probe(scene: &Scene, words: &[String]) -> String {
@@ -98,6 +99,10 @@ pub(crate) fn doors(mode: Mode) {
         };
         let ms = |us: f64| format!("{:.2} ms", us / 1000.0);
         table.row(&[&what, &n[0], &ms(n[1]), &ms(n[2]), &format!("{} of {}", n[3], n[4]), &budget]);
+    }
+    // They are the same in both modes.
+    if mode == Mode::Setuid {
+        peers::doors(&scene, &mut table);
     }
     table.print();
 }

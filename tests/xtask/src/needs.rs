@@ -36,6 +36,7 @@ const PROGRAMS: &[Program<'static>] = &[
     ("fish", "fish", "completion"),
 ];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
+const PEERS: &str = "tests/bench/peers/requirements.txt";
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];
 const GO_CLIENT: &str = "tests/e2e/aws-clients/go/sdk-whoami.go";
 /// Sandboxes that agents bring along.
@@ -69,7 +70,7 @@ pub(crate) fn get(root: &Path, parts: &[&str]) {
     let known = |package: &&str| !others.contains(package);
     let npm: Vec<&str> = tables.npm.iter().map(String::as_str).filter(known).collect();
     let tries = [
-        ("Python clients", python(root, &place.join("venv"))),
+        ("Python clients", python(root, &place.join("venv"), REQUIREMENTS)),
         ("JavaScript client", javascript(&place.join("npm"), JAVASCRIPT)),
         ("installers of git hooks", javascript(&place.join("hooks"), HOOKS)),
         ("inner sandboxes", javascript(&place.join("inner"), INNER)),
@@ -87,6 +88,13 @@ pub(crate) fn get(root: &Path, parts: &[&str]) {
 /// Only the programs of the system that the end-to-end tests run.
 pub(crate) fn get_programs() {
     get_all(PROGRAMS);
+}
+
+/// What `make bench` compares credential reads with.
+pub(crate) fn get_peers(root: &Path) {
+    if let Err(why) = python(root, &place(root).join("peers"), PEERS) {
+        println!("not here: elhaz and a server in Python: {why}");
+    }
 }
 
 fn get_all(wanted: &[Program<'_>]) {
@@ -151,13 +159,13 @@ fn made(place: &Path, recipe: &str) -> Outcome {
     fs::write(place.join("made-from"), recipe).map_err(Failure::on(place.display()))
 }
 
-fn python(root: &Path, venv: &Path) -> Outcome {
-    let file = root.join(REQUIREMENTS);
+fn python(root: &Path, venv: &Path, requirements: &str) -> Outcome {
+    let file = root.join(requirements);
     let recipe = fs::read_to_string(&file).map_err(Failure::on(file.display()))?;
     if is_made(venv, &recipe) {
         return Ok(());
     }
-    println!("pip install -r {REQUIREMENTS}");
+    println!("pip install -r {requirements}");
     let _ = fs::remove_dir_all(venv);
     shell::run(Command::new("/usr/bin/python3").args(["-m", "venv"]).arg(venv))?;
     let mut pip = Command::new(venv.join("bin/pip"));

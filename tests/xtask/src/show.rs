@@ -14,6 +14,7 @@ pub(crate) fn demo(root: &Path) -> Outcome {
 
 pub(crate) fn bench(root: &Path, more: &[String]) -> Outcome {
     needs::get_programs();
+    needs::get_peers(root);
     shell::run(&mut shell::cargo(&["build", "--locked", "--profile", "tools", "-p", "agent-aws-bench"]))?;
     stage::build_and_set(root)?;
     let built = shell::target_dir(root).join("tools");

@@ -5,6 +5,7 @@
 mod calls;
 mod doors;
 mod net;
+mod reads;
 mod starts;
 #[allow(unsafe_code)]
 mod sys;
@@ -18,12 +19,16 @@ fn main() {
     match words.as_slice() {
         ["starts", rounds, commands @ ..] => starts::run(rounds.parse().expect("a number of rounds"), commands),
         ["doors", http] => doors::run(*http == "http"),
+        ["reads", "unix", path, ask] => reads::unix(path, ask),
+        ["reads", "http", address, token] => reads::http(address, token),
+        ["reads", "process", command @ ..] => reads::process(command),
         ["calls"] => calls::run(),
         ["work"] => work::run(),
         ["net", server] => net::run(server, None),
         ["net", server, proxy] => net::run(server, Some(proxy)),
         _ => panic!(
-            "usage: bench-probe starts ROUNDS A... ::: B... | doors (http|none) | calls | work | net SERVER [PROXY]"
+            "usage: bench-probe starts ROUNDS A... ::: B... | doors (http|none) | reads unix PATH LINE | reads http \
+             ADDRESS TOKEN | reads process CMD... | calls | work | net SERVER [PROXY]"
         ),
     }
 }
