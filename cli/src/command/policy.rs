@@ -108,7 +108,7 @@ fn files() -> Result<Vec<PathBuf>, Failure> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(e) => return Err(Failure::Path(below, e)),
     };
-    more.retain(|path| path.extension().is_some_and(|e| e == "toml"));
+    more.retain(|path| path.extension().is_some_and(|e| e == "toml" || e == "json"));
     more.sort();
     more.insert(0, Path::new(DIRECTORY).join("policy.toml"));
     Ok(more)

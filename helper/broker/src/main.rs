@@ -18,6 +18,7 @@ mod supervisor;
 #[allow(unsafe_code)]
 mod sys;
 mod vault;
+mod view;
 
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -63,6 +64,7 @@ fn session(channel: &Channel) -> Result<(), Cause> {
     seccomp::forbid_dangerous()?;
     let (minting, file) = supervisor::first_message(channel, FIRST_MESSAGE)?;
     if !minting.source_needs_programs() {
+        view::restrict(&minting)?;
         seccomp::allow_only_needed()?;
     }
     let reader = SourceReader::new(&minting.source, minting.region.as_deref(), minting.sts_endpoint.as_deref());

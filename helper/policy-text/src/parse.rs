@@ -55,15 +55,19 @@ pub(crate) struct Draft {
     pub(crate) names: Vec<(Kind, String, Spot)>,
     /// Every name that is referred to.
     pub(crate) uses: Vec<(Kind, String, Spot)>,
+    /// Policy documents of AWS that lie beside the policy: their names without directories, and their content.
+    pub(crate) documents: Vec<(String, Vec<u8>)>,
     /// Identity, alias of it, and where that stands.
     pub(crate) aliases: Vec<(String, String, Spot)>,
 }
 
 pub(crate) fn policy(files: &[SourceFile<'_>]) -> Result<Policy, Vec<Diagnostic>> {
     let mut report = Report::new(files.iter().map(|file| file.name).collect());
-    let mut draft = Draft::default();
+    let documents = files.iter().filter(|file| is_document(file.name));
+    let documents = documents.map(|file| (last(file.name).to_owned(), file.bytes.to_vec())).collect();
+    let mut draft = Draft { documents, ..Draft::default() };
     let mut readable = true;
-    for (index, file) in files.iter().enumerate().take(MAX_FILES) {
+    for (index, file) in files.iter().enumerate().take(MAX_FILES).filter(|(_, file)| !is_document(file.name)) {
         readable &= match read_file(index, file.bytes, &mut draft, &mut report) {
             Ok(()) => true,
             Err((at, problem)) => {
@@ -84,6 +88,15 @@ pub(crate) fn policy(files: &[SourceFile<'_>]) -> Result<Policy, Vec<Diagnostic>
     check::aliases(&draft, &mut report);
     check::identities(&draft, &mut report);
     if report.count() > 0 { Err(report.finish()) } else { Ok(draft.policy) }
+}
+
+/// Whether a file is a policy document of AWS, and not a part of the policy.
+fn is_document(name: &str) -> bool {
+    name.ends_with(".json")
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Reads one file.
@@ -272,7 +285,7 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     draft.aliases.extend(aliases.iter().map(|(alias, at)| (name.clone(), alias.clone(), *at)));
     let region = it.text("region", syntax::region);
     let duration = it.text("duration", syntax::duration).unwrap_or(Duration::from_secs(3600));
-    let narrowing = narrowing(it);
+    let narrowing = narrowing(it, &draft.documents);
     let attribution = it.word("attribution", Attribution::WORDS).unwrap_or(Attribution::Full);
     let external_id = it.text("external-id", syntax::external_id);
     let (Some(role), Some(source)) = (role, source) else {
@@ -293,11 +306,11 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
 }
 
 /// What a session shall lose of the role.
-fn narrowing(it: &mut Reader<'_, '_, '_>) -> Narrowing {
+fn narrowing(it: &mut Reader<'_, '_, '_>, documents: &[(String, Vec<u8>)]) -> Narrowing {
     let narrowing = Narrowing {
         access: it.word("access", Access::WORDS).unwrap_or_default(),
         policy_arns: it.texts("policy-arns", syntax::policy_arn).unwrap_or_default(),
-        session_policy: it.text("session-policy", syntax::document),
+        session_policy: it.text("session-policy", |text| syntax::document(text, documents)),
         deny_actions: it.texts("deny-actions", syntax::action).unwrap_or_default(),
         allow_actions: it.texts("allow-actions", syntax::action).unwrap_or_default(),
         regions: it.texts("regions", syntax::region).unwrap_or_default(),

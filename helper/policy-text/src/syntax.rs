@@ -207,11 +207,24 @@ pub(crate) fn policy_arn(text: &str) -> Checked<String> {
     text_if(good && text.contains(":policy/"), text, "the ARN of a managed policy", hint)
 }
 
-/// A policy document: a JSON object. What is in it is for its compiler to check, and for STS.
-pub(crate) fn document(text: &str) -> Checked<String> {
-    let trimmed = text.trim();
-    let good = trimmed.starts_with('{') && trimmed.ends_with('}') && text.len() <= 16 * 1024;
-    text_if(good, text, "a policy document", "{\"Version\": \"2012-10-17\", \"Statement\": [...]}")
+/// A policy document: a JSON object, or the name of a file that holds one. What is in it is for its compiler to check, and
+/// for STS.
+pub(crate) fn document(text: &str, files: &[(String, Vec<u8>)]) -> Checked<String> {
+    let hint = "{\"Version\": \"2012-10-17\", \"Statement\": [...]}, or the name of a .json file beside the policy's";
+    let inside = match text.ends_with(".json") {
+        false => Some(text),
+        true => {
+            let file = files.iter().find(|(name, _)| name == text);
+            let Some((_, bytes)) = file else {
+                let hint = "a document of its own is a file in policy.d; a path is not taken";
+                return Err(Problem::new(format!("there is no file {} with the policy", quoted(text))).hint(hint));
+            };
+            str::from_utf8(bytes).ok()
+        }
+    };
+    let is_object = |inside: &str| inside.trim().starts_with('{') && inside.trim().ends_with('}');
+    let good = inside.filter(|inside| is_object(inside) && inside.len() <= 16 * 1024);
+    good.map(str::to_owned).ok_or_else(|| Problem::new(format!("{} is not a policy document", quoted(text))).hint(hint))
 }
 
 /// See [`is_account`].

@@ -154,7 +154,8 @@ fn names(directory: &OwnedFd) -> Result<Vec<OsString>, Refusal> {
     let mut found = Vec::new();
     for entry in Dir::read_from(directory).map_err(fail)? {
         let name = OsString::from_vec(entry.map_err(fail)?.file_name().to_bytes().to_vec());
-        if name.as_bytes().ends_with(b".toml") && !name.as_bytes().starts_with(b".") {
+        let is_ours = name.as_bytes().ends_with(b".toml") || name.as_bytes().ends_with(b".json");
+        if is_ours && !name.as_bytes().starts_with(b".") {
             found.push(name);
         }
     }

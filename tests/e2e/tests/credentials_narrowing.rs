@@ -250,6 +250,13 @@ fn a_document_of_the_admins_is_the_whole_of_it(mode: Mode) {
     let scene = Scene::with(mode, &with(&format!("session-policy = '''{document}'''")));
     allowed(sqs_in(&scene, "eu-west-1", "list-queues"));
     denied(sqs_in(&scene, "eu-west-1", PURGE));
+    // The same, as a file of its own.
+    scene.machine.root_file(Path::new("/etc/agent-aws/policy.d/queues.json"), 0o644, document);
+    scene.machine.policy(&scene.policy(&with("session-policy = 'queues.json'")));
+    allowed(sqs_in(&scene, "eu-west-1", "list-queues"));
+    denied(sqs_in(&scene, "eu-west-1", PURGE));
+    scene.machine.policy(&scene.policy(&with("session-policy = 'other.json'")));
+    scene.run(&[], &["true"]).run().refused("there is no file \"other.json\" with the policy");
     let both = "session-policy = '{}'\npolicy-arns = [\"arn:aws:iam::aws:policy/AmazonSQSFullAccess\"]";
     scene.machine.policy(&scene.policy(&with(both)));
     scene.run(&[], &["true"]).run().refused("in more than one way what is allowed to begin with");
