@@ -19,16 +19,19 @@ const READ: [&str; 6] = ["/etc", "/usr", "/lib", "/lib64", "/nix/store", "/gnu/s
 const RESOLVER: &str = "/etc/resolv.conf";
 /// Name servers over TCP, TLS, and EC2's metadata service.
 const PORTS: [u16; 3] = [53, 443, 80];
+/// Where the SDK looks for another address of that service.
+const METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 /// The newest of which all is known.
 const NEWEST: ABI = ABI::V6;
 
 /// Closes everything else to this process.
 pub(crate) fn restrict(minting: &Minting) -> Result<(), Cause> {
-    let uri = match &minting.source {
-        SourceCredentials::Container { uri } => Some(uri.as_str()),
+    let source = match &minting.source {
+        SourceCredentials::Container { uri } => Some(uri.clone()),
+        SourceCredentials::Instance => std::env::var(METADATA).ok(),
         _ => None,
     };
-    let more = [minting.sts_endpoint.as_deref(), uri].into_iter().flatten().filter_map(port);
+    let more = [minting.sts_endpoint.as_deref(), source.as_deref()].into_iter().flatten().filter_map(port);
     let ports: Vec<u16> = PORTS.into_iter().chain(more).collect();
     apply(&readable(), &ports).map_err(|e| Cause::last(format!("the broker cannot be confined by Landlock: {e}")))
 }
