@@ -15,6 +15,7 @@ use inside::Inside;
 const CASES: &[Case] = &[
     case!(five_hundred_at_once_are_served_at_each_door),
     case!(one_client_that_dawdles_keeps_nobody_waiting),
+    case!(a_session_whose_sts_hangs_delays_no_other),
     case!(no_door_takes_a_parameter),
     case!(no_door_is_reached_from_outside).private(),
     case!(the_caller_reaches_no_door_through_the_root_of_their_agent).private().ignored(
@@ -75,6 +76,27 @@ for door in (at_socket, at_http, at_capability):
     let dawdle = script(&scene, "dawdle.py", text);
     let said = scene.run(&["--network", "none"], &["/usr/bin/python3", &dawdle]).run().says();
     assert_eq!(said, "at_socket True True\nat_http True True\nat_capability True True");
+}
+
+/// Each session has a broker, and each broker its own calls of STS.
+fn a_session_whose_sts_hangs_delays_no_other(mode: Mode) {
+    let text = r#"
+import time
+def read():
+    begun = time.monotonic(); assert b"SecretAccessKey" in at_socket(); return time.monotonic() - begun
+times = sorted(read() for _ in range(300))
+print(times[150] < 0.005, times[-1] < 0.5)
+"#;
+    let scene = Scene::new(mode);
+    let reads = script(&scene, "reads.py", text);
+    let mut good = Inside::new(&scene, &[]);
+    good.does(CLIENT).well();
+    scene.set_faults(r#"{"hang":true}"#);
+    let mut hung = scene.run(&[], &["true"]).spawn();
+    within(SOON, "the other one has asked STS", || scene.sts.requests().len() > 1);
+    assert_eq!(good.does(&format!("/usr/bin/python3 {reads}")).well(), "True True");
+    assert_eq!(hung.try_wait().expect("waiting for a child"), None, "the control: it hangs");
+    let _ = (hung.kill(), hung.wait());
 }
 
 /// Whoever asks for something else gets nothing, or what everybody gets.
