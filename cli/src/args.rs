@@ -36,11 +36,10 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// List the sessions that run
     Sessions(Sessions),
-    /// End a session
-    Stop {
-        /// Session id, as `sessions` lists it
-        id: String,
-    },
+    /// End sessions
+    Stop(Stop),
+    /// Show what was recorded of everybody's sessions, for root
+    Audit(Audit),
     /// The homes of your agents
     #[command(subcommand)]
     Home(Home),
@@ -254,7 +253,71 @@ pub(crate) enum Policy {
         /// Sandbox
         #[arg(long, value_name = "NAME")]
         sandbox: Option<String>,
+        /// Of this user, as the user database has them, and not of you
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+        /// Policy files for --user [default: what is installed, as root]
+        #[arg(requires = "user")]
+        files: Vec<PathBuf>,
     },
+    /// Say who gains and who loses what, and what else is different; ends with 1 if anything is
+    Diff {
+        /// For scripts
+        #[arg(long)]
+        json: bool,
+        /// A policy file, or a directory as /etc/agent-aws is one
+        old: PathBuf,
+        /// The same
+        new: PathBuf,
+    },
+    /// Check a file, say what it changes, and put it in place at once; what was there is kept beside it
+    Install {
+        /// Say what would change, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Name in policy.d [default: it becomes policy.toml]
+        #[arg(long, value_name = "NAME")]
+        part: Option<String>,
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    /// Session id, as `sessions` lists it
+    #[arg(required_unless_present_any = ["user", "all"])]
+    pub(crate) id: Option<String>,
+    /// All of this user's, for root
+    #[arg(long, value_name = "USER", conflicts_with_all = ["id", "all"])]
+    pub(crate) user: Option<String>,
+    /// All that `sessions` lists: yours, or everybody's for root
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) all: bool,
+}
+
+/// `audit`.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// For scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Since then: 24h, 7d, 2026-11-20 or 2026-11-20T14:05:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Of this user: login name or uid
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Of this session
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Of this kind, such as deny
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) event: Option<String>,
+    /// Read this file instead of the trail, such as an older one (again for more)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
 }
 
 /// `doctor`.

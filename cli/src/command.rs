@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+mod audit;
 mod complete;
 mod config;
 pub(crate) mod doctor;
@@ -36,7 +37,8 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Credentials(options) => return who::credentials(options),
         Command::Sessions(options) if options.log => listing::log(&options)?,
         Command::Sessions(options) => listing::sessions(&options)?,
-        Command::Stop { id } => listing::stop(id)?,
+        Command::Stop(options) => return listing::stop(&options),
+        Command::Audit(options) => return audit::audit(&options),
         Command::Config(command) => config::perform(command)?,
         Command::Completion { shell } => complete::script(shell)?,
         Command::Complete { words } => complete::complete(&words)?,

@@ -19,6 +19,15 @@ fn named(name: String) -> Ask {
     }
 }
 
+/// What the options say, and nothing of the caller's own: for a question about somebody else.
+pub(crate) fn named_or_own(choice: &Choice) -> Ask {
+    match (&choice.identity, &choice.profile) {
+        (Some(name), _) => named(name.clone()),
+        (None, Some(profile)) => Ask::Own(profile.clone()),
+        (None, None) => Ask::Unnamed,
+    }
+}
+
 /// Which identity is asked for, and what the caller does without by their own configuration.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chosen {

@@ -3,11 +3,11 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use agent_aws_protocol::{Fare, HelperToCli, IdentityOffer, Request, SessionRow};
+use agent_aws_protocol::{Exit, FailureCode, Fare, HelperToCli, IdentityOffer, Request, SessionRow};
 use nix::unistd::{Uid, User};
 use serde_json::{Value, json};
 
-use crate::args::{Listing, Sessions};
+use crate::args::{Listing, Sessions, Stop};
 use crate::failure::Failure;
 use crate::helper::{question, unexpected};
 use crate::{blocked, say, trusted};
@@ -175,8 +175,40 @@ fn session_json(row: &SessionRow) -> serde_json::Value {
     })
 }
 
-/// Ends a session.
-pub(super) fn stop(id: String) -> Result<(), Failure> {
+/// Ends a session, or those of somebody, or all.
+pub(super) fn stop(options: &Stop) -> Result<Exit, Failure> {
+    if let Some(id) = &options.id {
+        end(id.clone())?;
+        return Ok(Exit::Code(0));
+    }
+    let is_theirs = |row: &SessionRow| match &options.user {
+        Some(user) => login(row.uid).as_ref() == Some(user) || row.uid.to_string() == *user,
+        None => true,
+    };
+    if options.user.is_some() && !Uid::current().is_root() {
+        let text = "sessions of others are root's to end".into();
+        return Err(Failure::Option(text, "run it as root; --all ends yours"));
+    }
+    let theirs: Vec<SessionRow> = running()?.into_iter().filter(is_theirs).collect();
+    if theirs.is_empty() {
+        say::line("no such session runs");
+    }
+    let mut status = 0;
+    for row in theirs {
+        match end(row.id.clone()) {
+            Ok(()) => say::out(&format!("ended {}\n", say::escaped(&row.id)))?,
+            // It may have ended by itself meanwhile.
+            Err(Failure::Refused(refusal)) if refusal.code == FailureCode::BadRequest => {}
+            Err(failure) => {
+                say::failure(&format!("{}: {failure}", row.id), None);
+                status = 1;
+            }
+        }
+    }
+    Ok(Exit::Code(status))
+}
+
+fn end(id: String) -> Result<(), Failure> {
     question(Request::Stop(id), |message| match message {
         HelperToCli::Text(text) => say::out(&say::escaped_block(&text)),
         other => Err(unexpected(&other)),

@@ -1,6 +1,9 @@
 //! `policy check|show|explain|iam|revoke`.
 
+mod diff;
 mod iam;
+mod install;
+mod subject;
 
 use std::fmt::Write as _;
 use std::io;
@@ -30,7 +33,13 @@ pub(super) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Show => explain(Ask::Unnamed, None)?,
         Command::Iam { name, files } => iam::iam(&parsed(&files)?, &name)?,
         Command::Revoke { user } => iam::revoke(&user, say::now())?,
-        Command::Explain { choice, sandbox } => {
+        Command::Diff { json, old, new } => return diff::diff(&old, &new, json),
+        Command::Install { file, part, dry_run } => return install::install(&file, part.as_deref(), dry_run),
+        Command::Explain { choice, sandbox, user: Some(user), files } => {
+            let ask = identity::named_or_own(&choice);
+            subject::explain(&parsed(&files)?, &user, &ask, sandbox.as_deref())?;
+        }
+        Command::Explain { choice, sandbox, user: None, .. } => {
             explain(identity::chosen(&choice, std::env::var_os("AWS_PROFILE"))?.ask, sandbox)?;
         }
     }
@@ -70,13 +79,18 @@ fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
         let list: Vec<_> = wrong.iter().map(diagnostic_json).collect();
         say::json(&json!({ "valid": wrong.is_empty(), "diagnostics": list }))?;
     } else {
-        let lines = wrong.iter().fold(String::new(), |mut lines, one| {
-            let _ = writeln!(lines, "{}", say::escaped(&one.to_string()));
-            lines
-        });
-        say::error_block(&lines);
+        report(&wrong);
     }
     Ok(Exit::Code(i32::from(!wrong.is_empty())))
+}
+
+/// All that is wrong, a line each.
+fn report(wrong: &[Diagnostic]) {
+    let lines = wrong.iter().fold(String::new(), |mut lines, one| {
+        let _ = writeln!(lines, "{}", say::escaped(&one.to_string()));
+        lines
+    });
+    say::error_block(&lines);
 }
 
 /// Identities whose session policy is none, or is more than STS takes: compiled as the broker compiles it.
@@ -102,7 +116,12 @@ fn diagnostic_json(one: &Diagnostic) -> serde_json::Value {
 
 /// The policy's files in the order in which they apply.
 fn files() -> Result<Vec<PathBuf>, Failure> {
-    let below = Path::new(DIRECTORY).join("policy.d");
+    below(Path::new(DIRECTORY))
+}
+
+/// Those of a directory that is made as /etc/agent-aws is.
+fn below(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let below = directory.join("policy.d");
     let mut more: Vec<PathBuf> = match std::fs::read_dir(&below) {
         Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -110,7 +129,8 @@ fn files() -> Result<Vec<PathBuf>, Failure> {
     };
     more.retain(|path| path.extension().is_some_and(|e| e == "toml" || e == "json"));
     more.sort();
-    more.insert(0, Path::new(DIRECTORY).join("policy.toml"));
+    more.retain(|path| !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")));
+    more.insert(0, directory.join("policy.toml"));
     Ok(more)
 }
 
