@@ -79,8 +79,15 @@ pub(crate) fn environment(plan: &Plan, given: &[EnvVar], door: i32) -> Vec<EnvVa
 pub(crate) fn files(plan: &Plan) -> Vec<(Bytes, Bytes)> {
     let ours = |name: &str| format!("{OURS}/{name}").into_bytes();
     let grant = &plan.grant;
-    let config = aws_config::text(&grant.identity, &grant.aliases, grant.region.as_deref());
+    let model = grant.model.as_ref().map(|model| model.region.as_deref());
+    let config = aws_config::text(&grant.identity, &grant.aliases, grant.region.as_deref(), model);
     let mut files = vec![(ours("config"), config.into_bytes()), (ours("session.json"), facts(plan).into_bytes())];
+    if grant.model.is_some() {
+        // For agents that have the model's region in their own environment, and would hand it on.
+        let region =
+            grant.region.as_ref().map_or("unset AWS_REGION\n".into(), |it| format!("export AWS_REGION={it}\n"));
+        files.push((ours("task-region.sh"), region.into_bytes()));
+    }
     let names = resolver::files(grant.network).into_iter();
     files.extend(names.map(|(path, content)| (path.into_os_string().into_vec(), content)));
     files
@@ -96,6 +103,7 @@ fn facts(plan: &Plan) -> String {
         "access": grant.narrowing.access.as_str(),
         "network": grant.network.as_str(),
         "region": grant.region.as_deref().unwrap_or_default(),
+        "model": grant.model.as_ref().map(|model| &model.identity),
     });
     format!("{facts}\n")
 }

@@ -10,28 +10,32 @@ mod socket;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use agent_aws_protocol::Door;
+
 use crate::cause::Cause;
 use crate::vault::Vault;
 
-/// Serves at the doors that the supervisor made: capability, Unix listener, FIFOs for requests and answers, HTTP
-/// listener if there is one.
-pub(crate) fn open(vault: &Rc<Vault>, http: bool, descriptors: Vec<OwnedFd>) -> Result<(), Cause> {
-    let refuse = |what: &str, e: &dyn std::fmt::Display| Cause::last(format!("the {what} door cannot be served: {e}"));
+/// Serves at the doors that the supervisor has.
+pub(crate) fn open(vault: &Rc<Vault>, doors: &[Door], descriptors: Vec<OwnedFd>) -> Result<(), Cause> {
     let mut descriptors = descriptors.into_iter();
-    let mut next = || descriptors.next();
-    let (Some(capability), Some(listener), Some(request), Some(answer)) = (next(), next(), next(), next()) else {
-        return Err(Cause::last("the doors came without their descriptors"));
-    };
-    let last = next();
-    if last.is_some() != http || next().is_some() {
-        return Err(Cause::last("the doors came with a wrong number of descriptors"));
+    let mut next = || descriptors.next().ok_or_else(|| Cause::last("the doors came without their descriptors"));
+    let undertaker = clients::undertaker().map_err(|e| cannot_serve("first", &e))?;
+    for door in doors {
+        let (vault, undertaker) = (Rc::clone(vault), undertaker.clone());
+        let (what, served) = match door {
+            Door::Capability => ("capability", capability::serve(next()?, undertaker, vault)),
+            Door::Socket => ("socket", socket::serve(next()?, undertaker, vault)),
+            Door::Fifos => ("FIFO", fifo::serve(next()?, next()?, vault)),
+            Door::Http => ("HTTP", http::serve(next()?, vault)),
+        };
+        served.map_err(|e| cannot_serve(what, &e))?;
     }
-    let undertaker = clients::undertaker().map_err(|e| refuse("first", &e))?;
-    capability::serve(capability, undertaker.clone(), Rc::clone(vault)).map_err(|e| refuse("capability", &e))?;
-    socket::serve(listener, undertaker, Rc::clone(vault)).map_err(|e| refuse("socket", &e))?;
-    fifo::serve(request, answer, Rc::clone(vault)).map_err(|e| refuse("FIFO", &e))?;
-    if let Some(listener) = last {
-        http::serve(listener, Rc::clone(vault)).map_err(|e| refuse("HTTP", &e))?;
+    match descriptors.next() {
+        None => Ok(()),
+        Some(_) => Err(Cause::last("the doors came with a wrong number of descriptors")),
     }
-    Ok(())
+}
+
+fn cannot_serve(what: &str, why: &dyn std::fmt::Display) -> Cause {
+    Cause::last(format!("the {what} door cannot be served: {why}"))
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use agent_aws_protocol::{BrokerToHelper, Channel, ChannelError, HelperToBroker, Minting, Received};
+use agent_aws_protocol::{BrokerToHelper, Channel, ChannelError, Door, HelperToBroker, Minting, Received};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -98,14 +98,14 @@ impl<'a> Supervisor<'a> {
     pub(crate) async fn listen(
         &self,
         inbox: UnboundedSender<Renewal>,
-        open_doors: impl Fn(bool, Vec<OwnedFd>) -> Result<(), Cause>,
+        open_doors: impl Fn(&[Door], Vec<OwnedFd>) -> Result<(), Cause>,
     ) {
         let mut doors_are_open = false;
         while let Some(received) = self.next().await {
             let heard = match received.message {
-                HelperToBroker::Doors { http } if !doors_are_open => {
+                HelperToBroker::Doors(doors) if !doors_are_open => {
                     doors_are_open = true;
-                    open_doors(http, received.descriptors)
+                    open_doors(&doors, received.descriptors)
                 }
                 HelperToBroker::Renewed if self.asked.replace(false) => single(received.descriptors).map(|fd| {
                     let _ = inbox.send(Renewal::Granted(fd));

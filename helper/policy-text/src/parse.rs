@@ -83,6 +83,7 @@ pub(crate) fn policy(files: &[SourceFile<'_>]) -> Result<Policy, Vec<Diagnostic>
     check::names(&draft, &mut report);
     check::aliases(&draft, &mut report);
     check::identities(&draft, &mut report);
+    check::models(&draft, &mut report);
     if report.count() > 0 { Err(report.finish()) } else { Ok(draft.policy) }
 }
 
@@ -267,7 +268,7 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     it.needs("role");
     it.needs("source");
     let role = it.text("role", syntax::role_arn);
-    let source = refer(Kind::Source, it, draft);
+    let source = refer(Kind::Source, "source", it, draft);
     let aliases = it.list("aliases", "a string", |value| value.as_str().map(syntax::name)).unwrap_or_default();
     draft.aliases.extend(aliases.iter().map(|(alias, at)| (name.clone(), alias.clone(), *at)));
     let region = it.text("region", syntax::region);
@@ -304,6 +305,7 @@ fn narrowing(it: &mut Reader<'_, '_, '_>) -> Narrowing {
         accounts: it.texts("accounts", syntax::account).unwrap_or_default(),
         org: it.text("org", syntax::organization),
         may_assume: it.texts("may-assume", syntax::role_arn_pattern).unwrap_or_default(),
+        model: false,
     };
     let managed = !narrowing.policy_arns.is_empty();
     let bases = [narrowing.access != Access::Full, managed, narrowing.session_policy.is_some()];
@@ -316,7 +318,7 @@ fn narrowing(it: &mut Reader<'_, '_, '_>) -> Narrowing {
 
 fn sandbox(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Sandbox {
     it.only(
-        "home network allow-names allow-private local-ports publish upstream-proxy host-loopback metadata rw-paths nesting debug share-homes may-lift hide pids memory open-files waive",
+        "home network allow-names allow-private local-ports publish upstream-proxy host-loopback metadata rw-paths nesting debug share-homes may-lift hide pids memory open-files waive model-identity model-region",
     );
     let limits = Limits {
         pids: it.count("pids", 16..=4_194_304),
@@ -337,6 +339,8 @@ fn sandbox(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Sand
         hide: it.texts("hide", syntax::bound_path).unwrap_or_default(),
         limits,
         waive: it.texts("waive", |text| word(text, Waiver::WORDS)).unwrap_or_default(),
+        model_identity: refer(Kind::Identity, "model-identity", it, draft),
+        model_region: it.text("model-region", syntax::region),
         position: it.report.position(it.at),
     }
 }
@@ -368,9 +372,9 @@ fn names(name: String, it: &mut Reader<'_, '_, '_>) -> Names {
     Names { name, allow: it.texts("allow", spelt).unwrap_or_default() }
 }
 
-/// The name that a key named after a kind refers to.
-fn refer(kind: Kind, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Option<String> {
-    let (name, at) = it.value(kind.word(), "a string", |value| value.as_str().map(syntax::name))?;
+/// The name that a key refers to.
+fn refer(kind: Kind, key: &str, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Option<String> {
+    let (name, at) = it.value(key, "a string", |value| value.as_str().map(syntax::name))?;
     draft.uses.push((kind, name.clone(), at));
     Some(name)
 }
@@ -419,7 +423,7 @@ fn rule(kind: RuleKind, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     }));
     let (rules, sandbox) = if kind == RuleKind::Allow {
         it.needs("sandbox");
-        let sandbox = refer(Kind::Sandbox, it, draft);
+        let sandbox = refer(Kind::Sandbox, "sandbox", it, draft);
         (&mut draft.policy.allows, sandbox)
     } else {
         (&mut draft.policy.denies, None)

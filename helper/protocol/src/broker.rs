@@ -71,17 +71,26 @@ pub struct Minting {
     pub narrowing: Narrowing,
 }
 
+/// A way for a client to get credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Door {
+    /// One descriptor: a SEQPACKET socket, whose other end the agent inherits.
+    Capability,
+    /// One descriptor: a Unix listener.
+    Socket,
+    /// Two descriptors: the FIFO for requests and the one for answers, both open for reading and writing, non-blocking.
+    Fifos,
+    /// One descriptor: a TCP listener in the sandbox's own network namespace.
+    Http,
+}
+
 /// From the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HelperToBroker {
     /// First message. Where the source is a file, its descriptor comes along.
     Mint(Box<Minting>),
-    /// The doors, in this order: capability (SEQPACKET), Unix listener, the FIFO for requests, the one for answers
-    /// (both open for reading and writing, non-blocking), then the HTTP listener if `http`.
-    Doors {
-        /// Whether the fifth descriptor is there.
-        http: bool,
-    },
+    /// The doors that there are; their descriptors come along in the same order.
+    Doors(Vec<Door>),
     /// Answer to [`BrokerToHelper::Renew`]: still allowed. A fresh source comes along where it is a file.
     Renewed,
     /// Answer to [`BrokerToHelper::Renew`]: it cannot be said now (policy or source cannot be read); ask again later.

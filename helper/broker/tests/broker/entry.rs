@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_aws_protocol::HelperToBroker;
+use agent_aws_protocol::{Door, HelperToBroker};
 use agent_aws_sts_emulator::Faults;
 
 use crate::scene::{Broker, SECRET, Start, emulator, file, is_root, keys, minting};
@@ -69,7 +69,7 @@ fn what_may_not_come_now_ends_it() {
     let sts = emulator(None);
     let unasked = [
         HelperToBroker::Mint(Box::new(minting(&sts))),
-        HelperToBroker::Doors { http: false },
+        HelperToBroker::Doors(vec![Door::Capability, Door::Socket, Door::Fifos]),
         HelperToBroker::Renewed,
         HelperToBroker::Revoked { why: "x".into() },
     ];

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use agent_aws_protocol::{
-    Access, BrokerToHelper, Channel, HelperToBroker, MintedSession, Minting, Narrowing, SourceCredentials,
+    Access, BrokerToHelper, Channel, Door, HelperToBroker, MintedSession, Minting, Narrowing, SourceCredentials,
 };
 use agent_aws_sts_emulator::{Config, Emulator};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, mknodat};
@@ -183,7 +183,9 @@ impl Broker {
         let (request, request_path) = fifo(&directory, "request");
         let (answer, answer_path) = fifo(&directory, "answer");
         let doors = [inner.as_fd(), listener.as_fd(), request.as_fd(), answer.as_fd(), http.as_fd()];
-        channel.send_with(&HelperToBroker::Doors { http: true }, &doors).unwrap();
+        channel
+            .send_with(&HelperToBroker::Doors(vec![Door::Capability, Door::Socket, Door::Fifos, Door::Http]), &doors)
+            .unwrap();
         Self {
             child,
             channel: Some(channel),
