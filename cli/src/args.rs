@@ -119,6 +119,15 @@ pub(crate) struct Run {
     /// Offer this port of the agent's loopback on yours; other users of this machine can connect to it
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     pub(crate) publish: Vec<u16>,
+    /// Identity with which the agent asks its model, as --as names one (own:NAME is an AWS profile); it may do nothing else
+    #[arg(long, value_name = "NAME", conflicts_with = "no_model_identity")]
+    pub(crate) model_identity: Option<String>,
+    /// Where that model is [default: the region of that identity]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) model_region: Option<String>,
+    /// Go without the identity for a model that policy or your configuration gives
+    #[arg(long)]
+    pub(crate) no_model_identity: bool,
     /// Writable project directory [default: git top level, else the working directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
@@ -417,6 +426,12 @@ pub(crate) struct Add {
     /// Reach this name, network or preset only (again for more)
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_name: Vec<String>,
+    /// Identity with which the agent asks its model (own:NAME is an AWS profile)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model_identity: Option<String>,
+    /// Where that model is
+    #[arg(long, value_name = "REGION")]
+    pub(crate) model_region: Option<String>,
 }
 
 /// Whose configuration can be taken over.

@@ -26,6 +26,11 @@ pub(crate) fn explain(plan: &Plan, ready: &Prepared) -> String {
         line(&mut out, format_args!("\nsession policy"));
         document.iter().for_each(|text| line(&mut out, format_args!("  {text}")));
     }
+    if let Some(model) = &plan.grant.model {
+        line(&mut out, format_args!("\nsession policy of the model's identity"));
+        let document = narrowing::document(model.role.as_deref(), &model.narrowing);
+        document.iter().for_each(|text| line(&mut out, format_args!("  {text}")));
+    }
     line(&mut out, format_args!("\nenvironment"));
     for EnvVar { name, value } in &ready.environment {
         line(&mut out, format_args!("  {}={}", name.escape_ascii(), value.escape_ascii()));
@@ -49,6 +54,11 @@ fn header(plan: &Plan, directory: &[u8]) -> Vec<(&'static str, String)> {
     rows.extend(less.into_iter().map(|row| ("", row)));
     for (name, value) in &plan.grant.facts {
         rows.push(("", format!("{name}: {value}")));
+    }
+    if let Some(model) = &plan.grant.model {
+        rows.push(("model", format!("asked as {}, which may do nothing else", model.identity)));
+        rows.extend(model.role.iter().map(|role| ("", format!("role: {role}"))));
+        rows.extend(model.region.iter().map(|region| ("", format!("region: {region}"))));
     }
     rows.push(("sandbox", plan.grant.sandbox.clone()));
     rows.push(("network", plan.grant.network.to_string()));

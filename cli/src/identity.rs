@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 
-use agent_aws_protocol::Ask;
+use agent_aws_protocol::{Ask, ModelAsk};
 
-use crate::args::Choice;
+use crate::args::{Choice, Run};
 use crate::config::{Config, Saved};
 use crate::failure::Failure;
 
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 const OWN: &str = "own:";
 
 /// `own:dev` is an AWS profile of the caller's, anything else an identity of the policy.
-fn named(name: String) -> Ask {
+pub(crate) fn named(name: String) -> Ask {
     match name.strip_prefix(OWN) {
         Some(profile) => Ask::Own(profile.to_owned()),
         None => Ask::Named(name),
@@ -64,6 +64,21 @@ fn called(name: String, config: &mut Config) -> Chosen {
         Some(saved) => Chosen { ask: saved.ask(), saved: Some(saved) },
         None => Chosen { ask: named(name), saved: None },
     }
+}
+
+/// Which identity a model is asked with: by option, else by what was saved. One of the caller's own configuration is an
+/// identity less some of what it may do, which says nothing to a model.
+pub(crate) fn of_model(run: &Run, saved: Option<&Saved>) -> Result<ModelAsk, Failure> {
+    if run.no_model_identity {
+        return Ok(ModelAsk::Without);
+    }
+    let name = run.model_identity.as_ref().or_else(|| saved?.model_identity.as_ref());
+    let Some(name) = name else { return Ok(ModelAsk::OfSandbox) };
+    if Config::load()?.identities.contains_key(name) {
+        let text = format!("`{}` is an identity that you saved: no model is asked with one", name.escape_debug());
+        return Err(Failure::Option(text, "name what it begins from: an identity of the policy, or own:PROFILE"));
+    }
+    Ok(ModelAsk::Asked(named(name.clone())))
 }
 
 #[cfg(test)]

@@ -81,14 +81,21 @@ pub(crate) fn files(plan: &Plan) -> Vec<(Bytes, Bytes)> {
     let grant = &plan.grant;
     let mut files =
         vec![(ours("config"), configuration(grant).into_bytes()), (ours("session.json"), facts(plan).into_bytes())];
+    if grant.model.is_some() {
+        // For agents that have the model's region in their own environment, and would hand it on.
+        let region =
+            grant.region.as_ref().map_or("unset AWS_REGION\n".into(), |it| format!("export AWS_REGION={it}\n"));
+        files.push((ours("task-region.sh"), region.into_bytes()));
+    }
     let names = resolver::files(grant.network).into_iter();
     files.extend(names.map(|(path, content)| (path.into_os_string().into_vec(), content)));
     files
 }
 
-/// The AWS configuration, in which every name leads to the one identity.
+/// The AWS configuration, in which every name leads to the one identity, and one to the model's.
 pub(crate) fn configuration(grant: &Grant) -> String {
-    aws_config::text(&grant.identity, &grant.aliases, grant.region.as_deref())
+    let model = grant.model.as_ref().map(|model| model.region.as_deref());
+    aws_config::text(&grant.identity, &grant.aliases, grant.region.as_deref(), model)
 }
 
 /// What `agent-aws whoami` reads inside.
@@ -101,6 +108,7 @@ fn facts(plan: &Plan) -> String {
         "access": grant.narrowing.access.as_str(),
         "network": grant.network.as_str(),
         "region": grant.region.as_deref().unwrap_or_default(),
+        "model": grant.model.as_ref().map(|model| &model.identity),
     });
     format!("{facts}\n")
 }

@@ -93,7 +93,8 @@ fn agent(plan: &Plan, known: Known, preset: Option<&Chosen>) -> Result<Prepared,
     }
     let settings = known.git.map(git::Asked::settings).unwrap_or_default();
     let written = git::write(&home, &settings);
-    let mut notices: Vec<String> = preset.into_iter().flat_map(|preset| preset.write(&home)).collect();
+    let mut notices: Vec<String> =
+        preset.into_iter().flat_map(|preset| preset.write(&home, plan.grant.model.is_some())).collect();
     drop(set_up);
     notices.extend(written.err().map(|e| format!("your git settings are not in the agent's home: {e}")));
     Ok(Prepared { hide: vec![], notices, in_use: Some(in_use), deletion: deletion(around) })

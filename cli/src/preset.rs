@@ -13,6 +13,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use agent_aws_plan::Plan;
 use agent_aws_plan::tables::{REFUSED_VARIABLES, SECRET_STORES};
 use agent_aws_protocol::{Bytes, EnvVar, RunRequest, Showing, Shown};
 use serde::Deserialize;
@@ -60,6 +61,32 @@ struct Preset {
     /// Questions that are answered.
     #[serde(default)]
     answer: Vec<Answer>,
+    /// What is different where its model is asked with an identity of its own.
+    #[serde(default)]
+    model: Model,
+}
+
+/// What an agent needs to ask its model with another identity than its work is done with. `{region}` stands for where the
+/// model is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Model {
+    /// Variables that are set.
+    set: BTreeMap<String, Set>,
+    /// And those where the model is in another region than the work.
+    elsewhere: BTreeMap<String, Set>,
+    /// What stands in files of the agent's own as long as there is such an identity, whatever stood there before.
+    say: Vec<Say>,
+}
+
+/// A word in a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Say {
+    file: String,
+    key: Vec<String>,
+    value: String,
+    why: String,
 }
 
 /// Value of a variable.
@@ -177,19 +204,51 @@ impl Chosen {
 
     /// Writes what it has to say into the agent's own home, where nothing is said yet. What cannot be written is told,
     /// and keeps nobody from running the agent.
-    pub(crate) fn write(&self, home: impl AsFd) -> Vec<String> {
+    pub(crate) fn write(&self, home: impl AsFd, model: bool) -> Vec<String> {
         let mut complaints = Vec::new();
         for file in settings::files(&self.preset) {
-            if let Err(why) = settings::complete(self, home.as_fd(), file) {
+            if let Err(why) = settings::complete(self, home.as_fd(), file, model) {
                 complaints.push(format!("preset {}: ~/{file} in the agent's home is left as it is: {why}", self.name));
             }
         }
         complaints
     }
 
+    /// What is set for a model in `region` while the work is in `work`.
+    fn model_variables<'a>(
+        &'a self,
+        region: Option<&str>,
+        work: Option<&str>,
+    ) -> impl Iterator<Item = (&'a String, &'a Set)> + use<'a> {
+        let elsewhere = region.is_some() && region != work;
+        let model = &self.preset.model;
+        model.set.iter().chain(model.elsewhere.iter().filter(move |_| elsewhere))
+    }
+
     fn variable(&self, name: &str) -> Option<&str> {
         let found = self.environment.iter().find(|variable| variable.name == name.as_bytes())?;
         std::str::from_utf8(&found.value).ok().filter(|value| !value.is_empty())
+    }
+}
+
+/// The environment where a model is asked with an identity of its own. What the caller said comes first, but for a region:
+/// it is the plan's that says where the model is.
+pub(crate) fn with_model(chosen: Option<&Chosen>, plan: &Plan, mut all: Vec<EnvVar>) -> Vec<EnvVar> {
+    let (Some(chosen), Some(model)) = (chosen, &plan.grant.model) else { return all };
+    for (name, set) in chosen.model_variables(model.region.as_deref(), plan.grant.region.as_deref()) {
+        let said = chosen.variable(name).is_some();
+        let Some(value) = filled(&set.value, model.region.as_deref()).filter(|_| !said) else { continue };
+        all.retain(|variable| variable.name != name.as_bytes());
+        all.push(EnvVar { name: name.as_bytes().to_vec(), value: value.into_bytes() });
+    }
+    all
+}
+
+/// Where nobody knows the region, nothing is said of it.
+fn filled(value: &str, region: Option<&str>) -> Option<String> {
+    match (value.contains("{region}"), region) {
+        (true, None) => None,
+        (_, region) => Some(value.replace("{region}", region.unwrap_or_default())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use agent_aws_policy::Access;
-use agent_aws_protocol::{Bytes, EnvVar, OwnSource, RunRequest, Showing, Shown};
+use agent_aws_protocol::{Bytes, EnvVar, ModelAsk, OwnSource, RunRequest, Showing, Shown};
 
 use crate::args::Run;
 use crate::failure::Failure;
@@ -47,7 +47,14 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
             directory.clone_from(&project);
         }
     }
-    let own = if helper::may_be_own(&identity) { environment::for_own_source(&lookup) } else { Vec::new() };
+    let model = identity::of_model(run, saved.as_ref())?;
+    let model_region = run.model_region.clone().or_else(|| saved.as_ref()?.model_region.clone());
+    let (model_region, own_model) = match &model {
+        ModelAsk::Asked(ask) => (model_region.or_else(|| region::of_own(ask, &lookup)), helper::may_be_own(ask)),
+        ModelAsk::OfSandbox | ModelAsk::Without => (model_region, false),
+    };
+    let own =
+        if own_model || helper::may_be_own(&identity) { environment::for_own_source(&lookup) } else { Vec::new() };
     let region = options.region.clone().or_else(|| saved.as_ref()?.region.clone());
     let region = region.or_else(|| region::of_own(&identity, &lookup));
     let mut request = RunRequest {
@@ -65,6 +72,8 @@ pub(crate) fn build(run: &Run) -> Result<Asked, Failure> {
         lift: run.lift.clone(),
         home: run.home.clone(),
         region,
+        model,
+        model_region,
         own: OwnSource { environment: own },
         wait: !run.no_wait,
         explain: run.explain,

@@ -269,15 +269,14 @@ impl Session {
         }
         let ready = agent_aws_protocol::Prepared {
             hide: prepared.hide.clone(),
-            environment: inside::environment(&plan, &variables, door),
+            environment: preset::with_model(self.preset.as_ref(), &plan, inside::environment(&plan, &variables, door)),
             directory: inside::directory(&plan, directory).into_os_string().into_vec(),
             files: inside::files(&plan),
         };
         let made = plan.complete(ready.files.clone(), ready.hide.clone());
         made.map_err(|e| Failure::Other(e.to_string(), None))?;
         if self.explain {
-            let real = plan.grant.home != agent_aws_policy::Home::Agent;
-            say::out(&(explain(&plan, &ready) + &preset::explain(self.preset.as_ref(), real)))?;
+            say::out(&(explain(&plan, &ready) + &preset::explain(self.preset.as_ref(), &plan)))?;
         }
         self.helper.tell(&CliToHelper::Prepared(ready))?;
         self.prepared = Some(prepared);
@@ -365,6 +364,8 @@ pub(crate) struct Granted {
     pub(crate) access: String,
     /// `none`, `filtered` or `shared`.
     pub(crate) network: String,
+    /// Who its model is asked as, if that is somebody else.
+    pub(crate) model: Option<String>,
 }
 
 impl Granted {
@@ -372,7 +373,8 @@ impl Granted {
     pub(crate) fn of(plan: &Plan) -> Self {
         let grant = &plan.grant;
         let (access, network) = (grant.narrowing.access.to_string(), grant.network.to_string());
-        Self { identity: grant.identity.clone(), access, network }
+        let model = grant.model.as_ref().map(|model| model.identity.clone());
+        Self { identity: grant.identity.clone(), access, network, model }
     }
 }
 
@@ -393,6 +395,7 @@ pub(crate) fn start_line(Standing { said: started, granted }: &Standing, place: 
         who.push(format!("(role {role})"));
     }
     let mut parts = vec![who.join(" "), format!("access {}", granted.access), place.to_owned()];
+    parts.extend(granted.model.iter().map(|model| format!("model as {model}")));
     parts.extend(started.expires.map(|e| format!("until {}", say::until(e, now))));
     say::joined(&parts)
 }
@@ -435,7 +438,8 @@ mod tests {
 
     #[test]
     fn the_start_line_says_account_role_access_network_and_end() {
-        let granted = Granted { identity: "incident".into(), access: "read".into(), network: "shared".into() };
+        let [identity, access, network] = ["incident", "read", "shared"].map(str::to_owned);
+        let granted = Granted { identity, access, network, model: None };
         let said = Started {
             session: "0123456789abcdef".into(),
             account: Some("111122223333".into()),

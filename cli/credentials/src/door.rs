@@ -24,6 +24,9 @@ const LARGEST: usize = 64 * 1024;
 /// Where the socket is inside a sandbox. The FIFO pair is beside it.
 const SOCKET: &str = "/run/agent-aws/credentials.sock";
 
+/// Where that of the model's identity is.
+const MODEL_SOCKET: &str = "/run/agent-aws/model.sock";
+
 /// Asks at one door.
 type Ask<'a> = &'a dyn Fn() -> io::Result<Vec<u8>>;
 
@@ -52,6 +55,16 @@ pub(crate) fn ask() -> Result<Vec<u8>, String> {
         }
     }
     Err(complaint(&failures))
+}
+
+/// The answer of the broker of the model's identity. No variable says where it is, and no other door is tried.
+pub(crate) fn ask_for_model() -> Result<Vec<u8>, String> {
+    by_socket(MODEL_SOCKET.as_ref(), Instant::now() + PATIENCE).map_err(|failure| match failure.kind() {
+        io::ErrorKind::NotFound => {
+            "this session has no identity of its own for its model (see --model-identity)".into()
+        }
+        _ => complaint(&[(MODEL_SOCKET.into(), failure)]),
+    })
 }
 
 /// Every door that was tried, and why it gave nothing.

@@ -1,7 +1,10 @@
 //! agent-aws-credentials: what a `credential_process` line names.
 //!
 //! Asks the broker of the session and prints its answer. It takes no argument, so that nobody can ask for another
-//! identity, and knows three doors: the inherited descriptor, the socket, and the FIFO pair.
+//! identity, and knows three doors: the inherited descriptor, the socket, and the FIFO pair. Where it is called
+//! agent-aws-model-credentials it knows one other door and none of these: the socket of the identity with which the agent
+//! asks its model. A name and not an argument, so that a configuration that names one of the two cannot lead to the other,
+//! and neither stands in for the other where that has no answer.
 
 mod answer;
 mod door;
@@ -9,6 +12,7 @@ mod door;
 mod sys;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -18,7 +22,12 @@ Prints the credentials of this agent-aws session as JSON, for the AWS configurat
 It takes no argument. It asks the descriptor in AGENT_AWS_FD, else the socket in AGENT_AWS_SOCKET or
 /run/agent-aws/credentials.sock, else, where an inner sandbox forbids sockets, the FIFOs request and answer
 beside the socket.
+
+Called agent-aws-model-credentials it prints those of the identity that the model is asked with, if the session has one,
+from /run/agent-aws/model.sock and from nowhere else.
 ";
+/// What it is called where it asks for the model's identity.
+const FOR_MODEL: &str = "agent-aws-model-credentials";
 
 /// Exit status: no credentials.
 const NONE: u8 = 1;
@@ -38,13 +47,19 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    match door::ask().and_then(answer::check) {
+    let asked = if is_for_model() { door::ask_for_model() } else { door::ask() };
+    match asked.and_then(answer::check) {
         Ok(credentials) => print(&credentials),
         Err(text) => {
             complain(&text);
             ExitCode::from(NONE)
         }
     }
+}
+
+fn is_for_model() -> bool {
+    let called = std::env::args_os().next().unwrap_or_default();
+    Path::new(&called).file_name().is_some_and(|name| name == FOR_MODEL)
 }
 
 /// One write: a reader sees all of it or nothing.
@@ -62,5 +77,6 @@ fn print(bytes: &[u8]) -> ExitCode {
 }
 
 fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "agent-aws-credentials: {text}");
+    let name = if is_for_model() { FOR_MODEL } else { "agent-aws-credentials" };
+    let _ = writeln!(std::io::stderr(), "{name}: {text}");
 }

@@ -50,6 +50,7 @@ fn answer(request: &Request) -> Option<HelperToCli> {
         sandbox: "standard".into(),
         started: 1_795_183_500,
         command: b"cl\xffude".to_vec(),
+        model: None,
     };
     match request {
         Request::Run(run) if run.explain => Some(HelperToCli::Text("the plan\n".into())),

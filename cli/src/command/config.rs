@@ -29,10 +29,22 @@ pub(super) fn perform(command: What) -> Result<(), Failure> {
 }
 
 fn add(what: Add) -> Result<(), Failure> {
-    let Add { name, choice, access, deny_action, region, sandbox, network, allow_name } = what;
+    let Add { name, choice, access, deny_action, region, sandbox, network, allow_name, model_identity, model_region } =
+        what;
     let Choice { identity, profile } = begin_from(choice)?;
     let (deny_actions, allow_names) = (deny_action, allow_name);
-    let saved = Saved { identity, profile, access, deny_actions, region, sandbox, network, allow_names };
+    let saved = Saved {
+        identity,
+        profile,
+        access,
+        deny_actions,
+        region,
+        sandbox,
+        network,
+        allow_names,
+        model_identity,
+        model_region,
+    };
     change::add(&config::path()?, &name, &saved)?;
     say::line(&format!("saved: agent-aws run --as {name} -- CMD"));
     Ok(())

@@ -84,6 +84,7 @@ fn path(which: Which) -> Result<(), Failure> {
         options: crate::args::Options { choice: which.choice, sandbox: which.sandbox, ..Default::default() },
         home: which.home,
         explain: true,
+        no_model_identity: true,
         command: vec!["true".into()],
         ..Run::default()
     };

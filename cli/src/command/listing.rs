@@ -133,7 +133,9 @@ fn table_of(rows: &[SessionRow]) -> Result<(), Failure> {
         let texts = [&*row.id, &*user, &*row.identity, &*row.sandbox];
         let mut cells = texts.map(say::escaped).to_vec();
         let changes = trusted::short(changes(row).as_deref());
-        cells.extend([say::date_time(row.started), fare(&row.credentials), changes, say::escaped_bytes(&row.command)]);
+        let model = row.model.as_ref().map(|(name, of)| format!("; model as {}: {}", say::escaped(name), fare(of)));
+        let credentials = fare(&row.credentials) + &model.unwrap_or_default();
+        cells.extend([say::date_time(row.started), credentials, changes, say::escaped_bytes(&row.command)]);
         cells
     };
     let rows: Vec<_> = [head.to_vec()].into_iter().chain(rows.iter().map(row)).collect();
@@ -171,6 +173,13 @@ fn session_json(row: &SessionRow) -> serde_json::Value {
         "refreshed": row.credentials.refreshed,
         "failed": row.credentials.failed.as_ref().map(|(when, _)| when),
         "error": row.credentials.failed.as_ref().map(|(_, why)| why),
+        "model": row.model.as_ref().map(|(identity, fare)| json!({
+            "identity": identity,
+            "expires": fare.expires,
+            "refreshed": fare.refreshed,
+            "failed": fare.failed.as_ref().map(|(when, _)| when),
+            "error": fare.failed.as_ref().map(|(_, why)| why),
+        })),
         "changed_rows": trusted::json(changes(row).as_deref()),
     })
 }

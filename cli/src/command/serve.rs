@@ -1,6 +1,6 @@
 //! `serve`: the pattern of a credential daemon, for one identity and as long as it is wanted.
 
-use agent_aws_protocol::{Bytes, Exit, RunRequest};
+use agent_aws_protocol::{Bytes, Exit, ModelAsk, RunRequest};
 
 use super::outside;
 use crate::args::{Run, Serve};
@@ -37,5 +37,5 @@ fn request(options: &Serve) -> Result<RunRequest, Failure> {
         ..Run::default()
     };
     let built = request::build(&run)?.request;
-    Ok(RunRequest { project: Bytes::new(), wait: true, serve: true, ..built })
+    Ok(RunRequest { project: Bytes::new(), wait: true, serve: true, model: ModelAsk::Without, ..built })
 }

@@ -74,7 +74,13 @@ fn read_rest(from: ChildStdout) -> Result<String, Failure> {
 /// Runs a session that does nothing but ask its door. The answer is there once the session has ended: it is smaller than
 /// what a pipe holds.
 fn from_session(options: Options) -> Result<(Option<Standing>, String), Failure> {
-    let run = Run { options, network: Some("none".into()), command: vec![OsString::from(CLIENT)], ..Run::default() };
+    let run = Run {
+        options,
+        network: Some("none".into()),
+        command: vec![OsString::from(CLIENT)],
+        no_model_identity: true,
+        ..Run::default()
+    };
     let code = factor::code(&run.options.choice)?;
     let ask = || {
         let mut asked = request::build(&run)?;

@@ -34,6 +34,12 @@ pub(crate) struct Saved {
     /// `--allow-name`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) allow_names: Vec<String>,
+    /// `--model-identity`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model_identity: Option<String>,
+    /// `--model-region`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model_region: Option<String>,
 }
 
 /// Whether an identity of the caller's may be called so: letters, digits, `.`, `_`, `-`, at most 64.
@@ -68,9 +74,14 @@ impl Saved {
         if let Some(why) = self.deny_actions.iter().find_map(|action| unknown_service(action)) {
             return Err(format!("`deny-actions`: {why}"));
         }
-        match self.region.as_deref().is_none_or(is_region) {
-            true => Ok(()),
-            false => Err("`region` is no AWS region".into()),
+        if self.model_identity.as_ref().is_some_and(String::is_empty) {
+            return Err("`model-identity` names an identity of the policy, or an AWS profile as own:NAME".into());
+        }
+        let is_none = |given: &Option<String>| given.as_deref().is_some_and(|region| !is_region(region));
+        let all = [("region", &self.region), ("model-region", &self.model_region)];
+        match all.into_iter().find(|(_, given)| is_none(given)) {
+            None => Ok(()),
+            Some((key, _)) => Err(format!("`{key}` is no AWS region")),
         }
     }
 
@@ -102,6 +113,8 @@ impl Saved {
         part("region", &self.region);
         part("sandbox", &self.sandbox);
         part("network", &self.network);
+        part("model", &self.model_identity);
+        part("model in", &self.model_region);
         for (name, list) in [("without", &self.deny_actions), ("names", &self.allow_names)] {
             parts.extend((!list.is_empty()).then(|| format!("{name} {}", list.join(" "))));
         }

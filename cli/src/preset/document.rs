@@ -61,6 +61,25 @@ impl Document {
         }
     }
 
+    /// Puts a word at a key whatever word stands there, or takes it away where it is `value`; whether that changed
+    /// anything. JSON only.
+    pub(super) fn say(&mut self, key: &[String], value: &str, there: bool) -> bool {
+        let (Self::Json(root), Some((last, above))) = (self, key.split_last()) else { return false };
+        if !there && above.iter().try_fold(&*root, |table, part| table.get(part)?.as_object()).is_none() {
+            return false;
+        }
+        let Some(table) = json_table(root, above) else { return false };
+        let stands = table.get(last).is_some_and(|found| found == value);
+        if there == stands {
+            return false;
+        }
+        match there {
+            true => drop(table.insert(last.clone(), Value::from(value))),
+            false => drop(table.remove(last)),
+        }
+        true
+    }
+
     /// Puts an entry into a list of words, if it is not there; whether it did. JSON only.
     pub(super) fn add(&mut self, key: &[String], entry: &str) -> bool {
         let (Self::Json(root), Some((last, above))) = (self, key.split_last()) else { return false };

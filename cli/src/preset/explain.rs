@@ -2,11 +2,15 @@
 
 use std::fmt::Write;
 
+use agent_aws_plan::Plan;
+use agent_aws_policy::Home;
+
 use super::Chosen;
 use super::answer::Content;
 
-/// What follows the plan. `real` is whether the home is the caller's own, in which nothing is written.
-pub(crate) fn explain(chosen: Option<&Chosen>, real: bool) -> String {
+/// What follows the plan. In a home of the caller's own nothing is written.
+pub(crate) fn explain(chosen: Option<&Chosen>, plan: &Plan) -> String {
+    let real = plan.grant.home != Home::Agent;
     let Some(chosen) = chosen else {
         return "\npreset none\n".into();
     };
@@ -22,6 +26,13 @@ pub(crate) fn explain(chosen: Option<&Chosen>, real: bool) -> String {
     }
     for (name, set) in &preset.set {
         line("sets", name, &set.why);
+    }
+    if let Some(model) = &plan.grant.model {
+        let (region, work) = (model.region.as_deref(), plan.grant.region.as_deref());
+        chosen.model_variables(region, work).for_each(|(name, set)| line("sets", name, &set.why));
+        for say in preset.model.say.iter().filter(|_| !real) {
+            line("says", &format!("~/{}: {} = {:?}", say.file, say.key.join(" "), say.value), &say.why);
+        }
     }
     if real {
         line("writes", "nothing", "the home is your own");

@@ -9,14 +9,17 @@ use super::{Chosen, Preset, place};
 /// The files that a preset has something to say in, each once.
 pub(super) fn files(preset: &Preset) -> Vec<&str> {
     let taken = preset.take.iter().map(|take| take.file.as_str());
-    let mut files: Vec<&str> = preset.answer.iter().map(|answer| answer.file.as_str()).chain(taken).collect();
+    let said = preset.model.say.iter().map(|say| say.file.as_str());
+    let mut files: Vec<&str> =
+        preset.answer.iter().map(|answer| answer.file.as_str()).chain(taken).chain(said).collect();
     files.sort_unstable();
     files.dedup();
     files
 }
 
-/// Completes one of them. What stands there, the agent or a person has said: it stays.
-pub(super) fn complete(chosen: &Chosen, home: BorrowedFd<'_>, file: &str) -> Result<(), String> {
+/// Completes one of them. What stands there, the agent or a person has said: it stays, but for how a model is asked, which
+/// follows the session.
+pub(super) fn complete(chosen: &Chosen, home: BorrowedFd<'_>, file: &str, model: bool) -> Result<(), String> {
     let found = place::read(home, file)?;
     let (text, mode) = found.map_or((String::new(), place::PRIVATE), |found| (found.text, found.mode));
     let mut document = Document::parse(file, &text)?;
@@ -28,6 +31,9 @@ pub(super) fn complete(chosen: &Chosen, home: BorrowedFd<'_>, file: &str) -> Res
                 Content::Entry(entry) => document.add(&key, entry),
             };
         }
+    }
+    for say in chosen.preset.model.say.iter().filter(|say| say.file == file) {
+        changed |= document.say(&say.key, &say.value, model);
     }
     match changed {
         true => place::write(home, file, &document.text(), mode),

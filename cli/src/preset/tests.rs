@@ -3,6 +3,8 @@ use crate::scratch::scratch;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use agent_aws_plan::{Grant, Wish, fixture};
+use agent_aws_policy::Home;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 fn asked(project: &str, environment: &[(&str, &str)]) -> Asked {
@@ -16,6 +18,17 @@ fn chosen(name: &str) -> Chosen {
     choose(Some(name), None).unwrap().unwrap()
 }
 
+fn a_plan(home: Home, model: Option<&str>) -> Plan {
+    let model = model.map(|region| agent_aws_plan::Model {
+        identity: "brain".into(),
+        role: None,
+        narrowing: Default::default(),
+        region: Some(region.into()),
+    });
+    let grant = Grant { home, model, ..fixture::grant() };
+    agent_aws_plan::plan(fixture::caller(), grant, &Wish::default()).unwrap()
+}
+
 fn nothing(_: &OsStr) -> Option<OsString> {
     None
 }
@@ -24,7 +37,7 @@ fn nothing(_: &OsStr) -> Option<OsString> {
 fn write(name: &str, home: &Path, environment: &[(&str, &str)], callers: Option<&Path>) -> Vec<String> {
     let mut asked = asked("/work/p", environment);
     chosen(name).add(&mut asked, callers, &nothing);
-    asked.preset.unwrap().write(openat(CWD, home, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap())
+    asked.preset.unwrap().write(openat(CWD, home, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap(), false)
 }
 
 fn json(home: &Path, file: &str) -> serde_json::Value {
@@ -274,7 +287,7 @@ fn explain_says_which_preset_it_is_and_what_it_does() {
     let mut asked = asked("/work/p", &[("ANTHROPIC_API_KEY", "sk-secret")]);
     preset.add(&mut asked, None, &nothing);
     let preset = asked.preset;
-    let said = explain(preset.as_ref(), false);
+    let said = explain(preset.as_ref(), &a_plan(Home::Agent, None));
     for part in [
         "preset claude (Claude Code, by the command's name)",
         "passes ANTHROPIC_API_KEY",
@@ -284,7 +297,49 @@ fn explain_says_which_preset_it_is_and_what_it_does() {
         assert!(said.contains(part), "{part}\n{said}");
     }
     assert!(!said.contains("sk-secret"), "{said}");
-    let real = explain(preset.as_ref(), true);
+    let real = explain(preset.as_ref(), &a_plan(Home::Real, None));
     assert!(real.contains("nothing") && !real.contains("hasTrustDialogAccepted"), "{real}");
-    assert_eq!(explain(None, false), "\npreset none\n");
+    assert_eq!(explain(None, &a_plan(Home::Agent, None)), "\npreset none\n");
+}
+
+#[test]
+fn a_model_with_an_identity_of_its_own_is_said_as_long_as_there_is_one() {
+    let home = scratch("model");
+    fs::create_dir(home.join(".claude")).unwrap();
+    fs::write(home.join(".claude/settings.json"), r#"{"awsCredentialExport":"/of/the/agents","theme":"dark"}"#)
+        .unwrap();
+    let write = |model: bool| {
+        let mut asked = asked("/work/p", &[]);
+        chosen("claude").add(&mut asked, None, &nothing);
+        let home = openat(CWD, &home, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        assert_eq!(asked.preset.unwrap().write(home, model), Vec::<String>::new());
+    };
+    let said = || json(&home, ".claude/settings.json")["awsCredentialExport"].clone();
+    write(false);
+    assert_eq!(said(), "/of/the/agents", "what is not ours stays");
+    write(true);
+    assert_eq!(said(), "/run/agent-aws/agent-aws-model-credentials");
+    write(false);
+    assert_eq!(said(), serde_json::Value::Null);
+    assert_eq!(json(&home, ".claude/settings.json")["theme"], "dark");
+}
+
+#[test]
+fn only_a_model_elsewhere_changes_the_region_and_what_the_caller_said_stays() {
+    let with = |model: Option<&str>, said: &[(&str, &str)]| {
+        let mut asked = asked("/work/p", said);
+        chosen("claude").add(&mut asked, None, &nothing);
+        let task = EnvVar { name: b"AWS_REGION".to_vec(), value: b"eu-west-1".to_vec() };
+        let all = with_model(asked.preset.as_ref(), &a_plan(Home::Agent, model), vec![task]);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        all.into_iter().map(|it| (text(it.name), text(it.value))).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(with(None, &[]).len(), 1);
+    let here = with(Some("eu-west-1"), &[]);
+    assert_eq!((here["CLAUDE_CODE_USE_BEDROCK"].as_str(), here["AWS_REGION"].as_str()), ("1", "eu-west-1"));
+    assert!(!here.contains_key("CLAUDE_ENV_FILE"));
+    let elsewhere = with(Some("us-east-1"), &[("CLAUDE_CODE_USE_BEDROCK", "0")]);
+    assert_eq!(elsewhere["AWS_REGION"], "us-east-1");
+    assert_eq!(elsewhere["CLAUDE_ENV_FILE"], "/run/agent-aws/task-region.sh");
+    assert!(!elsewhere.contains_key("CLAUDE_CODE_USE_BEDROCK"), "said in the environment already");
 }

@@ -214,6 +214,13 @@ impl Minter {
         if !self.is_narrowed() {
             return Ok(());
         }
+        if minting.narrowing.model {
+            return Err(Cause::denied(format!(
+                "identity '{}' is to ask a model and may do nothing else, but what it has is a session already, which \
+                 nothing can narrow: use an AWS profile with role_arn and source_profile, or --no-model-identity",
+                minting.identity
+            )));
+        }
         Err(Cause::denied(format!(
             "identity '{}' asks for access {} with {} denied actions, but what it has is a session already, which nothing can \
              narrow: use an AWS profile with role_arn and source_profile, or ask for less without narrowing",

@@ -13,6 +13,10 @@ use crate::tables::{self, Row};
 
 /// Where the sandbox keeps what is ours.
 pub const OURS: &str = "/run/agent-aws";
+/// Pid 1.
+const INIT: &str = "agent-aws-init";
+/// What the client is called where it asks at the door of the model's identity.
+pub const MODEL_CLIENT: &str = "agent-aws-model-credentials";
 const MIB: u64 = 1024 * 1024;
 /// Files of the host's /etc that the sandbox may have others of: how names are looked up.
 const OF_ETC: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
@@ -32,6 +36,8 @@ pub struct Grant {
     pub role: Option<String>,
     /// What a session shall lose of it.
     pub narrowing: Narrowing,
+    /// The identity that its model is asked with, if it is another one.
+    pub model: Option<Model>,
     /// AWS region for clients inside.
     pub region: Option<String>,
     /// Sandbox name.
@@ -62,6 +68,19 @@ pub struct Grant {
     pub waived: Vec<String>,
     /// Bounds of the project and of `--rw`, absolute.
     pub rw_paths: Vec<PathBuf>,
+}
+
+/// The second identity of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// As named.
+    pub identity: String,
+    /// Role to assume, if policy says which.
+    pub role: Option<String>,
+    /// What is left of it: asking models, and less.
+    pub narrowing: Narrowing,
+    /// Where the model is.
+    pub region: Option<String>,
 }
 
 /// What the caller wishes.
@@ -267,11 +286,14 @@ impl Plan {
     fn ours(&mut self) {
         let memory = What::Memory { size: MIB, mode: 0o755, owned: false };
         self.row(OURS, memory, Access::Read, "the doors to credentials");
-        for (name, reason) in [
-            ("agent-aws-credentials", "client for credential_process"),
-            ("agent-aws-init", "pid 1, executed by descriptor from here so that Landlock knows it"),
-        ] {
-            let id = self.source(name, Opener::Ours, true, false);
+        let client = "agent-aws-credentials";
+        let model = self.grant.model.as_ref().map(|_| (MODEL_CLIENT, client, "the same, for the model's identity"));
+        let rows = [
+            (client, client, "client for credential_process"),
+            (INIT, INIT, "pid 1, executed by descriptor from here so that Landlock knows it"),
+        ];
+        for (name, program, reason) in rows.into_iter().chain(model) {
+            let id = self.source(program, Opener::Ours, true, false);
             let path = Path::new(OURS).join(name);
             self.intent(&path, What::Bind(id), Access::Read, reason, Origin::Table("ours".into()));
         }

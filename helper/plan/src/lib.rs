@@ -9,13 +9,15 @@ mod build;
 #[cfg(any(test, feature = "for-tests"))]
 #[path = "tests/fixture.rs"]
 pub mod fixture;
+mod grant;
 mod intent;
 mod minting;
 pub mod tables;
 
 pub use bounds::PlanError;
-pub use build::{Grant, OURS, Wish, home_of, plan};
+pub use build::{Grant, MODEL_CLIENT, Model, OURS, Wish, home_of, plan};
+pub use grant::grant;
 pub use intent::{
     Access, Caller, Intent, Kind, MountPoint, Opener, Origin, Plan, Source, SourceId, Text, What, around,
 };
-pub use minting::{facts, minting};
+pub use minting::{minting, model_minting};

@@ -16,6 +16,18 @@ pub fn minting(decision: &Decision<'_>, login: &str, request: &RunRequest, sessi
     Ok(minting)
 }
 
+/// The same for the identity that a model is asked with: of it there is nothing but that. What the caller does without is
+/// said of the other one.
+pub fn model_minting(decision: &Decision<'_>, login: &str, request: &RunRequest, session: &str) -> Minting {
+    let mut minting = unnarrowed(decision, login, request, session);
+    if minting.role.is_none() {
+        minting.region = request.model_region.clone().or(minting.region);
+    }
+    minting.narrowing.may_assume.clear();
+    minting.narrowing.model = true;
+    minting
+}
+
 fn unnarrowed(decision: &Decision<'_>, login: &str, request: &RunRequest, session: &str) -> Minting {
     let session_name = session_name(login, session);
     match &decision.identity {
@@ -114,7 +126,7 @@ fn session_name(login: &str, session: &str) -> String {
 }
 
 /// What else there is to say of it to people: (name, value).
-pub fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
+pub(crate) fn facts(minting: &Minting, decision: &Decision<'_>) -> Vec<(String, String)> {
     let text = |name: &str, value: String| (name.to_owned(), value);
     match &decision.identity {
         Granted::Policy(_, source) => {

@@ -47,6 +47,23 @@ pub(crate) fn aliases(draft: &Draft, report: &mut Report<'_>) {
     }
 }
 
+/// What a model is asked with begins from asking models, and nothing else may say what it begins from.
+pub(crate) fn models(draft: &Draft, report: &mut Report<'_>) {
+    for sandbox in &draft.policy.sandboxes {
+        let at = draft.names.iter().find(|(kind, name, _)| *kind == Kind::Sandbox && *name == sandbox.name);
+        let named = |name: &String| draft.policy.identities.iter().find(|identity| identity.name == *name);
+        let identity = sandbox.model_identity.as_ref().and_then(named).filter(|it| it.narrowing.has_base());
+        if let (Some(identity), Some((.., at))) = (identity, at) {
+            let what = format!("`model-identity` of [sandbox.{}]: [identity.{}] has an", sandbox.name, identity.name);
+            let problem = Problem::new(format!("{what} `access`, `policy-arns` or `session-policy` of its own"));
+            report.add(
+                *at,
+                problem.hint("name an identity without: a model is only ever asked, whatever its role may do"),
+            );
+        }
+    }
+}
+
 /// A region is known. Whether the session policy will fit is for its compiler to say: `agent-aws policy check`, and the
 /// broker.
 pub(crate) fn identities(draft: &Draft, report: &mut Report<'_>) {

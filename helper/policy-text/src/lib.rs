@@ -19,6 +19,7 @@
 
 mod check;
 mod diagnostic;
+mod narrowing;
 mod parse;
 mod reach;
 mod read;

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_aws_policy::{
-    Access, Attribution, BoundPath, GroupRef, Home, Identity, IdentityPattern, Limits, Names, Narrowing, Network,
-    Policy, Reach, Rule, RuleKind, Sandbox, Source, SourceKind, UserRef, Waiver, is_word,
+    Attribution, BoundPath, GroupRef, Home, Identity, IdentityPattern, Limits, Names, Network, Policy, Reach, Rule,
+    RuleKind, Sandbox, Source, SourceKind, UserRef, Waiver, is_word,
 };
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Problem, Report, Spot};
+use crate::narrowing::narrowing;
 use crate::read::{Document, Reader, plain, too_deep, word, wrong_type};
 use crate::{check, reach, syntax};
 
@@ -87,6 +88,7 @@ pub(crate) fn policy(files: &[SourceFile<'_>]) -> Result<Policy, Vec<Diagnostic>
     check::names(&draft, &mut report);
     check::aliases(&draft, &mut report);
     check::identities(&draft, &mut report);
+    check::models(&draft, &mut report);
     if report.count() > 0 { Err(report.finish()) } else { Ok(draft.policy) }
 }
 
@@ -280,7 +282,7 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     it.needs("role");
     it.needs("source");
     let role = it.text("role", syntax::role_arn);
-    let source = refer(Kind::Source, it, draft);
+    let source = refer(Kind::Source, "source", it, draft);
     let aliases = it.list("aliases", "a string", |value| value.as_str().map(syntax::name)).unwrap_or_default();
     draft.aliases.extend(aliases.iter().map(|(alias, at)| (name.clone(), alias.clone(), *at)));
     let region = it.text("region", syntax::region);
@@ -305,31 +307,9 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     });
 }
 
-/// What a session shall lose of the role.
-fn narrowing(it: &mut Reader<'_, '_, '_>, documents: &[(String, Vec<u8>)]) -> Narrowing {
-    let narrowing = Narrowing {
-        access: it.word("access", Access::WORDS).unwrap_or_default(),
-        policy_arns: it.texts("policy-arns", syntax::policy_arn).unwrap_or_default(),
-        session_policy: it.text("session-policy", |text| syntax::document(text, documents)),
-        deny_actions: it.texts("deny-actions", syntax::action).unwrap_or_default(),
-        allow_actions: it.texts("allow-actions", syntax::action).unwrap_or_default(),
-        regions: it.texts("regions", syntax::region).unwrap_or_default(),
-        accounts: it.texts("accounts", syntax::account).unwrap_or_default(),
-        org: it.text("org", syntax::organization),
-        may_assume: it.texts("may-assume", syntax::role_arn_pattern).unwrap_or_default(),
-    };
-    let managed = !narrowing.policy_arns.is_empty();
-    let bases = [narrowing.access != Access::Full, managed, narrowing.session_policy.is_some()];
-    if bases.iter().filter(|base| **base).count() > 1 {
-        let problem = Problem::new(format!("{} says in more than one way what is allowed to begin with", it.called));
-        it.report.add(it.at, problem.hint("session policies add up: only one of access, policy-arns, session-policy"));
-    }
-    narrowing
-}
-
 fn sandbox(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Sandbox {
     it.only(
-        "home network allow-names allow-private local-ports publish upstream-proxy host-loopback metadata rw-paths nesting debug share-homes may-lift hide pids memory open-files waive",
+        "home network allow-names allow-private local-ports publish upstream-proxy host-loopback metadata rw-paths nesting debug share-homes may-lift hide pids memory open-files waive model-identity model-region",
     );
     let limits = Limits {
         pids: it.count("pids", 16..=4_194_304),
@@ -350,6 +330,8 @@ fn sandbox(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Sand
         hide: it.texts("hide", syntax::bound_path).unwrap_or_default(),
         limits,
         waive: it.texts("waive", |text| word(text, Waiver::WORDS)).unwrap_or_default(),
+        model_identity: refer(Kind::Identity, "model-identity", it, draft),
+        model_region: it.text("model-region", syntax::region),
         position: it.report.position(it.at),
     }
 }
@@ -381,9 +363,9 @@ fn names(name: String, it: &mut Reader<'_, '_, '_>) -> Names {
     Names { name, allow: it.texts("allow", spelt).unwrap_or_default() }
 }
 
-/// The name that a key named after a kind refers to.
-fn refer(kind: Kind, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Option<String> {
-    let (name, at) = it.value(kind.word(), "a string", |value| value.as_str().map(syntax::name))?;
+/// The name that a key refers to.
+fn refer(kind: Kind, key: &str, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Option<String> {
+    let (name, at) = it.value(key, "a string", |value| value.as_str().map(syntax::name))?;
     draft.uses.push((kind, name.clone(), at));
     Some(name)
 }
@@ -432,7 +414,7 @@ fn rule(kind: RuleKind, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
     }));
     let (rules, sandbox) = if kind == RuleKind::Allow {
         it.needs("sandbox");
-        let sandbox = refer(Kind::Sandbox, it, draft);
+        let sandbox = refer(Kind::Sandbox, "sandbox", it, draft);
         (&mut draft.policy.allows, sandbox)
     } else {
         (&mut draft.policy.denies, None)

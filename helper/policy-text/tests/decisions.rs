@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_aws_policy::{
-    Access, Ask, Attribution, BoundPath, Denial, Granted, Group, Network, Offered, SourceKind, Subject, Verdict, Waiver,
+    Access, Ask, Attribution, BoundPath, Denial, Granted, Group, Network, Offered, SourceKind, Subject, Verdict,
+    Waiver, Wanted,
 };
 use common::{BASE, UNNAMED, granted, groups, named, own, parse, subject, with_rules};
 
@@ -51,6 +52,27 @@ fn everything_that_is_written_is_read() {
     assert_eq!(resolved, ["/home/jo", "/home/jo/src", "/srv/work", "/"].map(PathBuf::from));
     let shown: Vec<String> = sandbox.rw_paths.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["~", "~/src", "/srv/work", "/"]);
+}
+
+#[test]
+fn a_sandbox_gives_a_model_identity_and_a_caller_may_name_another_that_is_theirs_there() {
+    let rules = "[sandbox.models]\nmodel-identity = 'incident'\nmodel-region = 'us-east-1'\n[sandbox.other]\n\
+                 [[allow]]\nusers = ['jo']\nidentities = ['own:dev', 'own:brain']\nsandbox = 'models'\n\
+                 [[allow]]\nusers = ['jo']\nidentities = ['own:x']\nsandbox = 'other'\n\
+                 [[allow]]\nusers = ['bo']\nidentities = ['own:dev']\nsandbox = 'models'\n\
+                 [[deny]]\nusers = ['bo']\nidentities = ['incident']\n";
+    let policy = with_rules(rules);
+    assert_eq!(policy.sandbox("models").unwrap().model_region.as_deref(), Some("us-east-1"));
+    let ask = |wanted, sandbox| Ask { wanted, sandbox: Some(sandbox), network: None };
+    let (jo, bo) = (subject(1000, "jo", &[]), subject(1001, "bo", &[]));
+    let first = policy.decide(&jo, &ask(Wanted::Own("dev"), "models")).unwrap();
+    let model = |asked| policy.decide_model(&jo, &first, asked).map(|it| it.map(|it| it.identity.to_string()));
+    assert_eq!(model(None), Ok(Some("incident".into())));
+    assert_eq!(model(Some(Wanted::Own("brain"))), Ok(Some("own:brain".into())));
+    assert_eq!(model(Some(Wanted::Named("incident"))), Err(Denial::NotGranted), "the sandbox's is not the caller's");
+    assert!(model(Some(Wanted::Own("x"))).is_err(), "it is theirs, but elsewhere");
+    let first = policy.decide(&bo, &ask(Wanted::Own("dev"), "models")).unwrap();
+    assert_eq!(policy.decide_model(&bo, &first, None), Err(Denial::NotGranted), "a deny wins");
 }
 
 #[test]

@@ -180,6 +180,25 @@ impl Policy {
         Ok(Decision { identity, sandbox, network, rule })
     }
 
+    /// The second identity of a session that was decided so: the one that is asked for, granted in the same sandbox as any
+    /// other, or else the one that the sandbox has for everybody whom no rule denies it.
+    pub fn decide_model<'p>(
+        &'p self,
+        subject: &Subject,
+        first: &Decision<'p>,
+        asked: Option<Wanted<'p>>,
+    ) -> Result<Option<Decision<'p>>, Denial> {
+        let sandbox = first.sandbox;
+        if let Some(wanted) = asked {
+            return self.decide(subject, &Ask { wanted, sandbox: Some(&sandbox.name), network: None }).map(Some);
+        }
+        let Some(name) = &sandbox.model_identity else { return Ok(None) };
+        let target = Target::Policy(name);
+        let denied = self.denies.iter().any(|rule| rule.applies_to(subject) & rule.covers(target));
+        let identity = self.wanted(subject, Wanted::Named(name))?.filter(|_| !denied).ok_or(Denial::NotGranted)?;
+        Ok(Some(Decision { identity, rule: &sandbox.position, ..*first }))
+    }
+
     /// Everything that this subject may use: identities of the policy first, then own ones.
     pub fn offers(&self, subject: &Subject) -> Vec<Offer<'_>> {
         let policy = self.identities.iter().map(|identity| (Offered::Policy(identity), Target::Policy(&identity.name)));

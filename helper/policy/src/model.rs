@@ -268,6 +268,11 @@ pub struct Sandbox {
     pub limits: Limits,
     /// What may be missing.
     pub waive: Vec<Waiver>,
+    /// Name of the identity with which every agent here asks its model. Whoever read the policy has made sure that there is
+    /// one.
+    pub model_identity: Option<String>,
+    /// Where that model is, if not where that identity is.
+    pub model_region: Option<String>,
     /// Where it is defined.
     pub position: Position,
 }

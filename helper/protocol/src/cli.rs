@@ -29,6 +29,18 @@ pub enum Ask {
     Unnamed,
 }
 
+/// Which second identity a caller asks for: the one with which the agent asks its model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModelAsk {
+    /// The one that the sandbox has, if it has one.
+    #[default]
+    OfSandbox,
+    /// None.
+    Without,
+    /// This one.
+    Asked(Ask),
+}
+
 /// What the broker of an own source needs of the caller's environment. It runs under the caller's uid, so nothing
 /// here gives anybody more than they had.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +113,10 @@ pub struct RunRequest {
     pub home: Option<String>,
     /// AWS region for the agent, over the identity's own.
     pub region: Option<String>,
+    /// Which identity the agent asks its model with.
+    pub model: ModelAsk,
+    /// Where that model is, over what policy says.
+    pub model_region: Option<String>,
     /// For an own source.
     pub own: OwnSource,
     /// Start the agent only after the first mint.
@@ -259,6 +275,8 @@ pub struct SessionRow {
     pub command: Bytes,
     /// How its credentials fare.
     pub credentials: Fare,
+    /// The identity that its model is asked with, if it is another one, and how those credentials fare.
+    pub model: Option<(String, Fare)>,
 }
 
 /// How the credentials of a session fare. Times are seconds since 1970.

@@ -26,8 +26,8 @@ use alloc::vec::Vec;
 pub use broker::{BrokerToHelper, Door, HelperToBroker, MintedSession, Minting, SourceCredentials};
 pub use channel::{Channel, ChannelError, Received, wait_for};
 pub use cli::{
-    Ask, CliToHelper, EnvVar, Exit, FailureCode, Fare, Granted, HelperToCli, IdentityOffer, OwnSource, PolicyQuestion,
-    Prepared, Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,
+    Ask, CliToHelper, EnvVar, Exit, FailureCode, Fare, Granted, HelperToCli, IdentityOffer, ModelAsk, OwnSource,
+    PolicyQuestion, Prepared, Refusal, Request, RunRequest, SessionRow, Showing, Shown, Started,
 };
 pub use frame::{Frame, FrameError, Header, decode, encode};
 pub use init::{HelperToInit, InitToHelper};

@@ -65,9 +65,16 @@ pub struct Narrowing {
     pub org: Option<String>,
     /// ARNs of roles (`*` and `?` allowed) that may be assumed from inside. Empty: none.
     pub may_assume: Vec<String>,
+    /// Only to ask models, whatever the role may do; no role is assumed then.
+    pub model: bool,
 }
 
 impl Narrowing {
+    /// Whether it says what a session begins from.
+    pub fn has_base(&self) -> bool {
+        self.access != Access::Full || !self.policy_arns.is_empty() || self.session_policy.is_some()
+    }
+
     /// Whether less than the role is asked for, roles that may be assumed aside.
     pub fn is_some(&self) -> bool {
         let open = Self { may_assume: self.may_assume.clone(), ..Self::default() };

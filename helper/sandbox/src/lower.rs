@@ -51,6 +51,10 @@ pub fn lower(plan: &Plan, found: &[Kind], facts: &KernelFacts) -> Result<Lowered
     if private_network {
         lowering.ops.push(Op::HttpDoor { address: DOOR_ADDRESS });
     }
+    // Last: another broker serves it.
+    if plan.grant.model.is_some() {
+        lowering.ops.push(Op::Door { path: Path::new(OURS).join("model.sock") });
+    }
     lowering.seals.reverse();
     lowering.ops.append(&mut lowering.seals);
     lowering.ops.push(Op::Enter);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::pattern::{action_covers, is_account, is_action, is_organization, is_partition, is_policy, is_role};
-use crate::{AWS_OWNED, Access, DATA_READS, GLOBAL_SERVICES, Narrowing};
+use crate::{AWS_OWNED, Access, DATA_READS, GLOBAL_SERVICES, MODEL_CALLS, Narrowing};
 
 /// The most characters that STS takes as an inline session policy. It also packs policies, ARNs and tags together and
 /// limits that size; only its answer (`PackedPolicySize`) tells it.
@@ -45,6 +45,8 @@ pub enum CompileError {
     BadBound(String),
     /// More than one thing says what is allowed to begin with.
     TwoBases,
+    /// A model is asked with an identity that says itself what is allowed to begin with.
+    ModelBase,
     /// `session-policy` is none.
     BadPolicy(String),
     /// Longer than STS takes.
@@ -70,6 +72,10 @@ impl fmt::Display for CompileError {
             Self::TwoBases => f.write_str(
                 "session policies add up, so that only one thing may say what is allowed to begin with: an `access` other \
                  than \"full\", or `policy-arns`, or `session-policy`",
+            ),
+            Self::ModelBase => f.write_str(
+                "what a model is asked with may ask models and nothing else, so that it has no `access` but \"full\", no \
+                 `policy-arns` and no `session-policy` of its own: name another identity as the model's",
             ),
             Self::BadPolicy(why) => write!(f, "`session-policy` is no IAM policy: {why}"),
             Self::TooLong { length, takes, longest } => {
@@ -102,6 +108,9 @@ pub fn spelt(takes: &[(&'static str, usize)]) -> String {
 /// A value that is none, or a policy that is too long.
 pub fn compile(narrowing: &Narrowing, partition: &str) -> Result<Compiled, CompileError> {
     check(narrowing, partition)?;
+    if narrowing.model && !narrowing.may_assume.is_empty() {
+        return compile(&Narrowing { may_assume: vec![], ..narrowing.clone() }, partition);
+    }
     let mut notes = Vec::new();
     let denied = denied_actions(narrowing, &mut notes);
     let bounds = bounds(narrowing, partition);
@@ -170,11 +179,15 @@ enum Base {
     Everything,
     Managed(Vec<String>),
     Own(Vec<Value>),
+    Models,
 }
 
 impl Base {
     fn of(narrowing: &Narrowing, partition: &str) -> Result<Self, CompileError> {
         let read_only = || format!("arn:{partition}:iam::aws:policy/ReadOnlyAccess");
+        if narrowing.model {
+            return if narrowing.has_base() { Err(CompileError::ModelBase) } else { Ok(Self::Models) };
+        }
         match (narrowing.access, narrowing.policy_arns.as_slice(), &narrowing.session_policy) {
             (Access::Full, [], None) => Ok(Self::Everything),
             (Access::Full, [], Some(text)) => own_statements(text).map(Self::Own).map_err(CompileError::BadPolicy),
@@ -190,6 +203,10 @@ impl Base {
             Self::Everything => (vec![json!({"Effect": "Allow", "Action": "*", "Resource": "*"})], vec![]),
             Self::Managed(arns) => (vec![], arns),
             Self::Own(statements) => (statements, vec![]),
+            Self::Models => {
+                let calls: Vec<&str> = MODEL_CALLS.iter().map(|row| row.action).collect();
+                (vec![json!({"Effect": "Allow", "Action": calls, "Resource": "*"})], vec![])
+            }
         }
     }
 }

@@ -11,10 +11,12 @@
 mod compile;
 mod data_reads;
 mod exempt;
+mod model_calls;
 mod pattern;
 
 pub use agent_aws_protocol::{Access, Narrowing};
 pub use compile::{CompileError, Compiled, MAX_CHARACTERS, compile, compile_for, spelt};
 pub use data_reads::{DATA_READS, DataRead};
 pub use exempt::{AWS_OWNED, Exempt, GLOBAL_SERVICES};
+pub use model_calls::{MODEL_CALLS, ModelCall};
 pub use pattern::{is_account, is_action, is_organization, is_policy};

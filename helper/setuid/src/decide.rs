@@ -3,11 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use agent_aws_plan::{Grant, facts, minting};
-use agent_aws_policy::{
-    Ask as PolicyAsk, Decision, Denial, Granted, Network, Policy, Reach, Sandbox, SourceKind, Wanted, is_region,
-};
-use agent_aws_protocol::{Ask, FailureCode, Minting, Refusal, RunRequest};
+use agent_aws_plan::{Grant, grant, minting, model_minting};
+use agent_aws_policy::{Ask as PolicyAsk, Decision, Denial, Granted, Network, Policy, Sandbox, SourceKind, Wanted};
+use agent_aws_protocol::{Ask, FailureCode, Minting, ModelAsk, Refusal, RunRequest};
 
 use crate::installation::{open_directory_of_root, open_file_of_root};
 use crate::refusal::{advise, refuse};
@@ -17,7 +15,13 @@ use crate::subject::Person;
 pub(crate) struct Granting {
     /// For the plan.
     pub(crate) grant: Grant,
-    /// For the broker.
+    /// For each broker: that of the task, and that of the model if there is one.
+    pub(crate) mandates: Vec<Mandate>,
+}
+
+/// What one broker is for.
+pub(crate) struct Mandate {
+    /// What it is told.
     pub(crate) minting: Minting,
     /// Where the credentials of a system source are.
     pub(crate) kind: Option<SourceKind>,
@@ -43,14 +47,42 @@ impl SourceFile {
     }
 }
 
+impl Mandate {
+    fn new(minting: Minting, decision: &Decision<'_>) -> Result<Self, Refusal> {
+        let kind = match &decision.identity {
+            Granted::Policy(_, source) => Some(source.kind.clone()),
+            Granted::Own { .. } => None,
+        };
+        let source = kind.as_ref().map(open_source).transpose()?.flatten();
+        Ok(Self { minting, kind, source })
+    }
+}
+
 /// What a request asks of policy.
 pub(crate) fn ask<'a>(identity: &'a Ask, sandbox: Option<&'a str>, network: Option<Network>) -> PolicyAsk<'a> {
-    let wanted = match identity {
+    PolicyAsk { wanted: wanted(identity), sandbox, network }
+}
+
+fn wanted(identity: &Ask) -> Wanted<'_> {
+    match identity {
         Ask::Named(name) => Wanted::called(name),
         Ask::Own(profile) => Wanted::Own(profile),
         Ask::Unnamed => Wanted::Unnamed,
-    };
-    PolicyAsk { wanted, sandbox, network }
+    }
+}
+
+/// Decides which identity a model is asked with, if one is: now, and again before each of its refreshes.
+pub(crate) fn model<'p>(
+    policy: &'p Policy,
+    person: &Person,
+    first: &Decision<'p>,
+    asked: &'p ModelAsk,
+) -> Result<Option<Decision<'p>>, Denial> {
+    match asked {
+        ModelAsk::Without => Ok(None),
+        ModelAsk::OfSandbox => policy.decide_model(&person.subject, first, None),
+        ModelAsk::Asked(identity) => policy.decide_model(&person.subject, first, Some(wanted(identity))),
+    }
 }
 
 /// Decides a run. The text for an identity that does not exist and for one that is not the caller's is the same.
@@ -95,54 +127,29 @@ fn granting(
     request: &RunRequest,
     session: &str,
 ) -> Result<Granting, Refusal> {
-    let sandbox = decision.sandbox;
-    let minting = minting(decision, &person.caller.login, request, session)
-        .map_err(|text| refuse(FailureCode::BadRequest, text))?;
-    let region = request.region.clone().or_else(|| minting.region.clone());
-    if !region.as_deref().is_none_or(is_region) {
-        return Err(refuse(FailureCode::BadRequest, "--region is no AWS region"));
-    }
-    let (kind, aliases) = match &decision.identity {
-        Granted::Policy(identity, source) => (Some(source.kind.clone()), identity.aliases.clone()),
-        Granted::Own { .. } => (None, vec![]),
-    };
-    let source = kind.as_ref().map(open_source).transpose()?.flatten();
-    let spelt_out = |words| {
-        let spelt = policy.spelt_out(words, region.as_deref());
-        spelt.map_err(|what| refuse(FailureCode::BadRequest, format_args!("--allow-name: {what}")))
-    };
-    let (names, narrow) = (spelt_out(&sandbox.reach.names)?, spelt_out(&request.allow_names)?);
-    let reach = Reach { names, ..sandbox.reach.clone() };
-    let grant = Grant {
-        session: session.into(),
-        identity: decision.identity.to_string(),
-        facts: facts(&minting, decision),
-        aliases,
-        role: minting.role.clone(),
-        narrowing: minting.narrowing.clone(),
-        region,
-        sandbox: sandbox.name.clone(),
-        network: decision.network,
-        reach,
-        narrow,
-        publish: published(sandbox, request)?,
-        home: sandbox.home,
-        share_homes: sandbox.share_homes,
-        nesting: sandbox.nesting,
-        debug: sandbox.debug,
-        limits: sandbox.limits,
-        may_lift: sandbox.may_lift.clone(),
-        hide: sandbox.hide.iter().map(|p| p.resolve(&person.caller.home)).collect(),
-        waived: sandbox.waive.iter().map(ToString::to_string).collect(),
-        rw_paths: sandbox.rw_paths.iter().map(|p| p.resolve(&person.caller.home)).collect(),
-    };
-    Ok(Granting { grant, minting, kind, source })
+    let bad = |text: String| refuse(FailureCode::BadRequest, text);
+    let login = &person.caller.login;
+    let minting = minting(decision, login, request, session).map_err(bad)?;
+    published(decision.sandbox, request)?;
+    let second = model(policy, person, decision, &request.model).map_err(|denial| model_denied(&denial))?;
+    let second = second.map(|it| (model_minting(&it, login, request, session), it));
+    let both = (&minting, second.as_ref().map(|(minting, _)| minting));
+    let grant = grant(policy, decision, request, both, (session, &person.caller.home)).map_err(bad)?;
+    let all = [(minting, *decision)].into_iter().chain(second);
+    let mandates = all.map(|(minting, decision)| Mandate::new(minting, &decision)).collect::<Result<_, _>>()?;
+    Ok(Granting { grant, mandates })
 }
 
-/// The ports that the caller wants on the host's loopback, where policy lets them.
-fn published(sandbox: &Sandbox, request: &RunRequest) -> Result<Vec<u16>, Refusal> {
+fn model_denied(denial: &Denial) -> Refusal {
+    let refusal = denied(denial);
+    let advice = "`agent-aws identities` lists what you may use; --no-model-identity goes without";
+    advise(refusal.code, format_args!("the identity of the model: {}", refusal.text), advice)
+}
+
+/// Whether policy lets the caller have the ports that they want on the host's loopback.
+fn published(sandbox: &Sandbox, request: &RunRequest) -> Result<(), Refusal> {
     match request.publish.iter().find(|port| !sandbox.publish.iter().any(|range| range.contains(port))) {
-        None => Ok(request.publish.clone()),
+        None => Ok(()),
         Some(port) => {
             let text = format!("--publish {port}: sandbox `{}` does not let you", sandbox.name);
             Err(advise(FailureCode::NotGranted, text, "ask your administrator for `publish` in its policy"))

@@ -34,11 +34,11 @@ use std::time::Duration;
 use agent_aws_plan::{Origin, Plan, Wish, plan};
 use agent_aws_policy::Network;
 use agent_aws_protocol::{
-    Bytes, Channel, CliToHelper, EnvVar, FailureCode, Fare, HelperToCli, Refusal, Request, RunRequest, SessionRow,
-    Showing, Started,
+    Ask, Bytes, Channel, CliToHelper, EnvVar, FailureCode, Fare, HelperToCli, ModelAsk, Refusal, Request, RunRequest,
+    SessionRow, Showing, Started,
 };
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Field};
 use crate::child::Child;
 use crate::decide::Granting;
 use crate::entry::Entered;
@@ -47,7 +47,7 @@ use crate::record::Records;
 use crate::refusal::{advise, broken, installation, refuse, unplannable};
 use crate::renew::Renewal;
 use crate::subject::{Asked, Person};
-use crate::supervise::{Parts, Session};
+use crate::supervise::{Broker, Parts, Session};
 
 /// How long the CLI may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -184,23 +184,26 @@ fn assemble(
     policy: PolicyFiles,
 ) -> Result<Parts, Refusal> {
     // Who is waited for goes first.
-    let start = || broker::start(&entered, &person, &granting, request);
-    let broker = request.wait.then(start).transpose()?;
+    let start = || -> Result<Vec<_>, _> {
+        granting.mandates.iter().map(|mandate| broker::start(&entered, &person, mandate, request)).collect()
+    };
+    let brokers = request.wait.then(start).transpose()?;
     let gateway = gateway::start(&entered, &person, &plan)?;
     let (environment, directory) = made_ready(cli, &mut plan)?;
     let opened = sandbox::opened(cli, &plan)?;
     let sandbox = sandbox::build(&entered, &plan, opened, gateway.plumber.as_ref());
     let mut sandbox = sandbox.map_err(|refusal| gateway.cause(refusal))?;
-    let broker = broker.map_or_else(start, Ok)?;
+    let brokers = brokers.map_or_else(start, Ok)?;
     let mounts = mounts::Mounts::of(sandbox.init.process.pid)?;
     let stop = supervise::stop()?;
     // Init is being started meanwhile. No privilege is needed for the rest.
     let root = confine::confine(entered.mode)?;
     sandbox.wait_for_init(&plan)?;
-    let renewal = Renewal { policy, person, granting };
-    let (init, broker) = supervise::launch(sandbox, broker, environment, directory)?;
-    let (init, mounts, started) = (Some(init), Some(mounts), started(&plan));
-    Ok(Parts { init, broker, gateway: gateway.child, renewal, started, wait: request.wait, mounts, stop, root })
+    let brokers: Vec<_> = brokers.into_iter().zip(granting.mandates).map(Broker::new).collect();
+    let renewal = Renewal { policy, person, grant: granting.grant, model: request.model.clone() };
+    let init = Some(supervise::launch(sandbox, &brokers, environment, directory)?);
+    let (mounts, started) = (Some(mounts), started(&plan));
+    Ok(Parts { init, brokers, gateway: gateway.child, renewal, started, wait: request.wait, mounts, stop, root })
 }
 
 /// Of whom nothing is known but the session's id.
@@ -265,7 +268,7 @@ fn origin(why: Showing) -> Origin {
 
 fn system_source_needs_privilege(entered: &Entered, decided: &Result<Granting, Refusal>) -> Result<(), Refusal> {
     let of_system = match decided {
-        Ok(granting) => granting.kind.is_some(),
+        Ok(granting) => granting.mandates.iter().any(|mandate| mandate.kind.is_some()),
         Err(refusal) => refusal.code == FailureCode::Credentials,
     };
     if entered.mode.is_privileged() || !of_system {
@@ -277,32 +280,39 @@ fn system_source_needs_privilege(entered: &Entered, decided: &Result<Granting, R
 }
 
 fn record_denial(audit: &mut Audit, refusal: Refusal, request: &RunRequest, session: &str) -> Refusal {
-    let asked = match &request.identity {
-        agent_aws_protocol::Ask::Named(name) => name.clone(),
-        agent_aws_protocol::Ask::Own(profile) => format!("own:{profile}"),
-        agent_aws_protocol::Ask::Unnamed => String::new(),
+    let name = |asked: &Ask| match asked {
+        Ask::Named(name) => name.clone(),
+        Ask::Own(profile) => format!("own:{profile}"),
+        Ask::Unnamed => String::new(),
     };
-    match audit.record("deny", &[("asked", &asked), ("cause", &refusal.text)]) {
+    let model = match &request.model {
+        ModelAsk::Asked(asked) => Some(name(asked)),
+        ModelAsk::OfSandbox | ModelAsk::Without => None,
+    };
+    let asked = name(&request.identity);
+    let mut fields: Vec<Field<'_>> = vec![("asked", &asked), ("cause", &refusal.text)];
+    fields.extend(model.iter().map(|model| -> Field<'_> { ("model", model) }));
+    match audit.record("deny", &fields) {
         Ok(()) => Refusal { audit: Some(session.into()), ..refusal },
         Err(unwritable) => unwritable,
     }
 }
 
 fn record_start(audit: &mut Audit, event: &'static str, granting: &Granting, plan: &Plan) -> Result<(), Refusal> {
-    let role = granting.minting.role.as_deref().unwrap_or_default();
+    let role = granting.grant.role.as_deref().unwrap_or_default();
     audit.about(&[("identity", &granting.grant.identity), ("role", &role)]);
     let command: Vec<String> = plan.command.iter().map(|a| a.escape_ascii().to_string()).collect();
     let shown: String = command.join(" ").chars().take(1024).collect();
-    audit.record(
-        event,
-        &[
-            ("sandbox", &granting.grant.sandbox),
-            ("access", &granting.grant.narrowing.access),
-            ("network", &granting.grant.network),
-            ("project", &plan.project.display()),
-            ("command", &shown),
-        ],
-    )
+    let project = plan.project.display();
+    let mut fields: Vec<Field<'_>> = vec![
+        ("sandbox", &granting.grant.sandbox),
+        ("access", &granting.grant.narrowing.access),
+        ("network", &granting.grant.network),
+        ("project", &project),
+        ("command", &shown),
+    ];
+    fields.extend(granting.grant.model.iter().map(|model| -> Field<'_> { ("model", &model.identity) }));
+    audit.record(event, &fields)
 }
 
 fn row(entered: &Entered, plan: &Plan) -> SessionRow {
@@ -314,5 +324,6 @@ fn row(entered: &Entered, plan: &Plan) -> SessionRow {
         started: audit::now(),
         command: plan.command.first().map(|c| c.iter().take(256).copied().collect()).unwrap_or_default(),
         credentials: Fare::default(),
+        model: plan.grant.model.as_ref().map(|model| (model.identity.clone(), Fare::default())),
     }
 }

@@ -105,9 +105,15 @@ pub(crate) fn policy(
     let mut text = match &explanation.outcome {
         Ok(decision) => {
             send(cli, &HelperToCli::Granted(Box::new(granted(&decision.identity))))?;
+            let model = policy.decide_model(&person.subject, decision, None);
+            let model = model.map(|it| it.map(|it| format!(", its model as {}", it.identity)));
             format!(
-                "granted: {} in sandbox {} (network {}), by {}\n",
-                decision.identity, decision.sandbox.name, decision.network, decision.rule
+                "granted: {} in sandbox {} (network {}{}), by {}\n",
+                decision.identity,
+                decision.sandbox.name,
+                decision.network,
+                model.unwrap_or_else(|_| Some(", its model denied: --no-model-identity".into())).unwrap_or_default(),
+                decision.rule
             )
         }
         Err(denial) => format!("not granted: {}\n", denied(denial).text),

@@ -43,14 +43,20 @@ pub(crate) struct Record {
 
 impl Record {
     /// Writes down that there are no newer credentials, and why.
-    pub(crate) fn failed(&mut self, why: &str) -> Result<(), Refusal> {
+    pub(crate) fn failed(&mut self, model: bool, why: &str) -> Result<(), Refusal> {
         let failed = Some((now(), why.to_owned()));
-        self.tell(Fare { failed, ..self.content.row.credentials.clone() })
+        let fare = self.fare(model).clone();
+        self.tell(model, Fare { failed, ..fare })
     }
 
-    /// Writes down how the credentials fare now.
-    pub(crate) fn tell(&mut self, fare: Fare) -> Result<(), Refusal> {
-        self.content.row.credentials = fare;
+    fn fare(&mut self, model: bool) -> &mut Fare {
+        let row = &mut self.content.row;
+        row.model.as_mut().filter(|_| model).map_or(&mut row.credentials, |(_, fare)| fare)
+    }
+
+    /// Writes down how the credentials of the task, or of the model, fare now.
+    pub(crate) fn tell(&mut self, model: bool, fare: Fare) -> Result<(), Refusal> {
+        *self.fare(model) = fare;
         // Who reads it holds the directory.
         flock(&self.directory, FlockOperation::LockExclusive).map_err(fail)?;
         let written = self.file.set_len(0).and_then(|()| self.file.rewind()).map_err(fail).and_then(|()| self.write());

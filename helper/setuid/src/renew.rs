@@ -2,9 +2,11 @@
 
 use std::os::fd::OwnedFd;
 
+use agent_aws_plan::Grant;
 use agent_aws_policy::{Ask, Decision, Granted, Wanted};
+use agent_aws_protocol::ModelAsk;
 
-use crate::decide::{Granting, SourceFile};
+use crate::decide::{Mandate, SourceFile, model};
 use crate::policy_files::PolicyFiles;
 use crate::subject::Person;
 
@@ -12,7 +14,8 @@ use crate::subject::Person;
 pub(crate) struct Renewal {
     pub(crate) policy: PolicyFiles,
     pub(crate) person: Person,
-    pub(crate) granting: Granting,
+    pub(crate) grant: Grant,
+    pub(crate) model: ModelAsk,
 }
 
 /// Why there is no leave to refresh.
@@ -24,27 +27,34 @@ pub(crate) enum Declined {
 }
 
 impl Renewal {
-    /// The freshly opened source; `Undecided` while policy or source cannot be read, as in the middle of an edit.
-    pub(crate) fn decide(&self) -> Result<Option<OwnedFd>, Declined> {
+    /// The freshly opened source; `Undecided` while policy or source cannot be read, as in the middle of an edit. What
+    /// asks a model belongs to a session: it ends with the leave for that.
+    pub(crate) fn decide(&self, mandate: &Mandate) -> Result<Option<OwnedFd>, Declined> {
         let policy = self.policy.read().map_err(|refusal| Declined::Undecided(refusal.text))?;
-        let grant = &self.granting.grant;
+        let grant = &self.grant;
         let ask = Ask { wanted: Wanted::called(&grant.identity), sandbox: Some(&grant.sandbox), network: None };
-        let revoked = |_| Declined::Revoked("policy does not grant this identity any more".into());
-        let decision = policy.decide(&self.person.subject, &ask).map_err(revoked)?;
-        self.same(&decision).map_err(Declined::Revoked)?;
-        let source = self.granting.source.as_ref().map(SourceFile::open).transpose();
+        let revoked = || Declined::Revoked("policy does not grant this identity any more".into());
+        let mut decision = policy.decide(&self.person.subject, &ask).map_err(|_| revoked())?;
+        if mandate.minting.narrowing.model {
+            let second = model(&policy, &self.person, &decision, &self.model);
+            decision = second.ok().flatten().ok_or_else(revoked)?;
+        }
+        same(mandate, &decision).map_err(Declined::Revoked)?;
+        let source = mandate.source.as_ref().map(SourceFile::open).transpose();
         source.map(Option::flatten).map_err(Declined::Undecided)
     }
+}
 
-    /// A session keeps what it was told when it began. Where that changed, it must begin again.
-    fn same(&self, decision: &Decision<'_>) -> Result<(), String> {
-        let Granted::Policy(identity, source) = &decision.identity else {
-            return Ok(());
-        };
-        let same = self.granting.kind.as_ref() == Some(&source.kind);
-        match self.granting.minting.role.as_ref() == Some(&identity.role) && same {
-            true => Ok(()),
-            false => Err("policy gives this identity another role or source now: start a new session".into()),
+/// A session keeps what it was told when it began. Where that changed, it must begin again.
+fn same(mandate: &Mandate, decision: &Decision<'_>) -> Result<(), String> {
+    let same = match &decision.identity {
+        Granted::Policy(identity, source) => {
+            mandate.kind.as_ref() == Some(&source.kind) && mandate.minting.role.as_ref() == Some(&identity.role)
         }
+        Granted::Own { .. } => true,
+    };
+    match same && decision.identity.to_string() == mandate.minting.identity {
+        true => Ok(()),
+        false => Err("policy gives this identity another role or source now: start a new session".into()),
     }
 }

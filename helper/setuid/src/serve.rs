@@ -13,7 +13,7 @@ use crate::policy_files::PolicyFiles;
 use crate::refusal::{broken, refuse};
 use crate::renew::Renewal;
 use crate::subject::Person;
-use crate::supervise::Parts;
+use crate::supervise::{Broker, Parts};
 use crate::{PREPARED, broker, confine, made_ready, out_of_turn, started, supervise};
 
 /// The broker, with the caller's socket for its door.
@@ -26,15 +26,18 @@ pub(crate) fn assemble(
     mut plan: Plan,
     policy: PolicyFiles,
 ) -> Result<Parts, Refusal> {
-    let broker = broker::start(&entered, &person, &granting, request)?;
+    // A model belongs to a sandbox.
+    let mandate = granting.mandates.into_iter().next().ok_or_else(out_of_turn)?;
+    let broker = broker::start(&entered, &person, &mandate, request)?;
     made_ready(cli, &mut plan)?;
     let socket = socket(cli)?;
     let stop = supervise::stop()?;
     let root = confine::confine(entered.mode)?;
     let doors = HelperToBroker::Doors(vec![Door::Socket]);
     broker.channel.send_with(&doors, &[socket.as_fd()]).map_err(|e| broken("the broker", e))?;
-    let (renewal, started) = (Renewal { policy, person, granting }, started(&plan));
-    Ok(Parts { init: None, broker, gateway: None, renewal, started, wait: true, mounts: None, stop, root })
+    let renewal = Renewal { policy, person, grant: granting.grant, model: request.model.clone() };
+    let (started, brokers) = (started(&plan), vec![Broker::new((broker, mandate))]);
+    Ok(Parts { init: None, brokers, gateway: None, renewal, started, wait: true, mounts: None, stop, root })
 }
 
 /// The socket that the CLI bound, with the caller's rights, where the caller said.

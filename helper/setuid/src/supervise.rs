@@ -12,8 +12,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 
-use crate::audit::{Audit, now};
+use crate::audit::{Audit, Field, now};
 use crate::child::Child;
+use crate::decide::Mandate;
 use crate::gateway::failed;
 use crate::mounts::Mounts;
 use crate::record::Record;
@@ -34,7 +35,8 @@ const SOME_PORTS: &str =
 pub(crate) struct Parts {
     /// Without one there is no sandbox: a socket of the caller's is served.
     pub(crate) init: Option<Child>,
-    pub(crate) broker: Child,
+    /// That of the task, and that of the model if there is one.
+    pub(crate) brokers: Vec<Broker>,
     /// With `network = "filtered"`.
     pub(crate) gateway: Option<Child>,
     pub(crate) renewal: Renewal,
@@ -48,6 +50,26 @@ pub(crate) struct Parts {
     pub(crate) root: Option<OwnedFd>,
 }
 
+/// A broker, and what is known of it.
+pub(crate) struct Broker {
+    child: Child,
+    mandate: Mandate,
+    /// It has credentials.
+    minted: bool,
+    /// Why the last mint failed.
+    cause: Option<String>,
+}
+
+impl Broker {
+    pub(crate) fn new((child, mandate): (Child, Mandate)) -> Self {
+        Self { child, mandate, minted: false, cause: None }
+    }
+
+    fn is_models(&self) -> bool {
+        self.mandate.minting.narrowing.model
+    }
+}
+
 /// A running session.
 pub(crate) struct Session {
     cli: Channel,
@@ -56,11 +78,8 @@ pub(crate) struct Session {
     record: Record,
     state: state::State,
     group: Option<i32>,
-    minted: bool,
     /// The gateway serves, or there is none.
     reachable: bool,
-    /// Why the last mint failed.
-    cause: Option<String>,
     since: Instant,
 }
 
@@ -90,19 +109,27 @@ pub(crate) fn stop() -> Result<SignalFd, Refusal> {
     SignalFd::with_flags(&set, flags).map_err(|e| refuse(FailureCode::Kernel, e))
 }
 
-/// Hands the doors to the broker and the command to init.
+/// Hands the doors to the brokers and the command to init.
 pub(crate) fn launch(
     sandbox: Sandbox,
-    broker: Child,
+    brokers: &[Broker],
     environment: Vec<EnvVar>,
     directory: Vec<u8>,
-) -> Result<(Child, Child), Refusal> {
-    let gone = |who: &'static str| move |e| broken(who, e);
+) -> Result<Child, Refusal> {
     let (serving, capability) = sandbox.inherited;
-    let doors: Vec<_> = [&serving].into_iter().chain(&sandbox.listeners.doors).map(AsFd::as_fd).collect();
-    let mut which = vec![Door::Capability, Door::Socket, Door::Fifos];
-    which.extend(sandbox.listeners.http.then_some(Door::Http));
-    broker.channel.send_with(&HelperToBroker::Doors(which), &doors).map_err(gone("the broker"))?;
+    let mut doors: Vec<_> = [&serving].into_iter().chain(&sandbox.listeners.doors).map(AsFd::as_fd).collect();
+    let http = sandbox.listeners.http.then_some(Door::Http);
+    let all: Vec<Door> = [Door::Capability, Door::Socket, Door::Fifos].into_iter().chain(http).collect();
+    // That of the model was made last. It is that broker's only one, and nobody else's.
+    let models = if brokers.iter().any(Broker::is_models) { doors.pop() } else { None };
+    for broker in brokers {
+        let (kinds, doors) = match broker.is_models() {
+            true => (vec![Door::Socket], models.as_slice()),
+            false => (all.clone(), doors.as_slice()),
+        };
+        let sent = broker.child.channel.send_with(&HelperToBroker::Doors(kinds), doors);
+        sent.map_err(|e| broken("the broker", e))?;
+    }
     let message = HelperToInit::Launch { environment, directory, door: DOOR };
     sandbox.init.channel.send_with(&message, &[capability.as_fd()]).map_err(|e| match e {
         ChannelError::Frame(_) => {
@@ -110,7 +137,7 @@ pub(crate) fn launch(
         }
         e => broken("init", e),
     })?;
-    Ok((sandbox.init, broker))
+    Ok(sandbox.init)
 }
 
 impl Session {
@@ -118,7 +145,7 @@ impl Session {
     pub(crate) fn new(cli: Channel, parts: Parts, audit: Audit, record: Record) -> Self {
         let (state, since) = (state::State::Starting, Instant::now());
         let reachable = parts.gateway.is_none();
-        Self { cli, parts, audit, record, state, group: None, minted: false, reachable, cause: None, since }
+        Self { cli, parts, audit, record, state, group: None, reachable, since }
     }
 
     /// Until the end.
@@ -131,57 +158,57 @@ impl Session {
     }
 
     fn attend(&mut self) -> Result<(), End> {
-        let [cli, init, broker, stop, mounts, gateway] = self.wait_for_something()?;
+        let ready = self.wait_for_something()?;
+        let [cli, init, stop, mounts, gateway, brokers @ ..] = ready.as_slice() else { return Ok(()) };
         // Init first: how the agent ended is worth more than that something else ended after it.
-        if init {
+        if *init && self.parts.init.is_some() {
             self.hear_init()?;
         }
-        if broker {
-            self.hear_broker()?;
+        for (at, _) in brokers.iter().enumerate().filter(|(_, ready)| **ready) {
+            self.hear_broker(at)?;
         }
-        if gateway {
+        if *gateway && self.parts.gateway.is_some() {
             self.hear_gateway()?;
         }
-        if cli {
+        if *cli {
             self.hear_cli()?;
         }
-        if mounts && self.parts.mounts.as_ref().is_some_and(|mounts| !mounts.all_there()) {
+        if *mounts && self.parts.mounts.as_ref().is_some_and(|mounts| !mounts.all_there()) {
             let text = "a mount of the sandbox vanished (something outside replaced what it covers)";
             let advice = "start again; do not change protected files during a session";
             return Err(advise(FailureCode::Ended, text, advice).into());
         }
-        match stop && self.was_stopped() {
+        match *stop && self.was_stopped() {
             true => Err(refuse(FailureCode::Ended, "the session was stopped").into()),
             false => Ok(()),
         }
     }
 
-    /// Which conversations have something to say: the CLI, init, the broker, a signal, the mount table, the gateway.
-    fn wait_for_something(&self) -> Result<[bool; 6], Refusal> {
+    /// Which conversations have something to say: the CLI, init, a signal, the mount table, the gateway, the brokers.
+    fn wait_for_something(&self) -> Result<Vec<bool>, Refusal> {
         let limit = (self.state != state::State::Running).then_some(START);
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
-        // What there is not leaves its place to the broker, once more.
-        let Parts { init, broker, gateway, mounts, stop, .. } = &self.parts;
-        let mount_table = mounts.as_ref().map_or(broker.channel.as_fd(), AsFd::as_fd);
-        let mut fds = [
+        // What there is not leaves its place to the CLI, once more.
+        let Parts { init, brokers, gateway, mounts, stop, .. } = &self.parts;
+        let [init, gateway] = [init, gateway].map(|child| child.as_ref().map_or(&self.cli, |child| &child.channel));
+        let mut fds = vec![
             PollFd::new(&self.cli, PollFlags::IN),
-            PollFd::new(&init.as_ref().unwrap_or(broker).channel, PollFlags::IN),
-            PollFd::new(&broker.channel, PollFlags::IN),
+            PollFd::new(init, PollFlags::IN),
             PollFd::new(stop, PollFlags::IN),
-            PollFd::from_borrowed_fd(mount_table, PollFlags::PRI),
-            PollFd::new(&gateway.as_ref().unwrap_or(broker).channel, PollFlags::IN),
+            PollFd::from_borrowed_fd(mounts.as_ref().map_or(self.cli.as_fd(), AsFd::as_fd), PollFlags::PRI),
+            PollFd::new(gateway, PollFlags::IN),
         ];
+        fds.extend(brokers.iter().map(|broker| PollFd::new(&broker.child.channel, PollFlags::IN)));
         match wait_for(&mut fds, left) {
             Ok(0) => {
-                let cause = self.cause.as_deref().unwrap_or("waiting for them took too long");
-                return Err(self.no_credentials(cause));
+                let late = brokers.iter().enumerate().find(|(_, broker)| !broker.minted);
+                let (at, cause) = late.map_or((0, None), |(at, broker)| (at, broker.cause.as_deref()));
+                return Err(self.no_credentials(at, cause.unwrap_or("waiting for them took too long")));
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(refuse(FailureCode::Kernel, format_args!("poll: {e}"))),
         }
-        let [cli, init, broker, stop, mounts, gateway] = fds.map(|fd| !fd.revents().is_empty());
-        let has = |it: bool, child: &Option<Child>| it && child.is_some();
-        Ok([cli, has(init, &self.parts.init), broker, stop, mounts, has(gateway, &self.parts.gateway)])
+        Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect())
     }
 
     fn hear_init(&mut self) -> Result<(), End> {
@@ -204,11 +231,8 @@ impl Session {
 
     /// The agent begins when its process waits and, unless told otherwise, credentials are there.
     fn ready_if_all_is(&mut self) -> Result<(), Refusal> {
-        if self.parts.init.is_some() && self.group.is_none()
-            || self.state != state::State::Starting
-            || (self.parts.wait && !self.minted)
-            || !self.reachable
-        {
+        let there = self.parts.init.is_none() || self.group.is_some();
+        if self.state != state::State::Starting || !there || (self.parts.wait && !self.minted()) || !self.reachable {
             return Ok(());
         }
         self.state = self.group.map_or(state::State::Running, |_| state::State::Ready);
@@ -216,45 +240,56 @@ impl Session {
         self.group.map_or(Ok(()), |group| self.tell_cli(&HelperToCli::Ready { group }))
     }
 
-    fn hear_broker(&mut self) -> Result<(), Refusal> {
-        let said =
-            self.parts.broker.channel.receive::<BrokerToHelper>(None).map_err(|e| broken("the broker ended", e))?;
+    /// There are credentials of all brokers.
+    fn minted(&self) -> bool {
+        self.parts.brokers.iter().all(|broker| broker.minted)
+    }
+
+    fn hear_broker(&mut self, at: usize) -> Result<(), Refusal> {
+        let Some(broker) = self.parts.brokers.get_mut(at) else { return Ok(()) };
+        let said = broker.child.channel.receive::<BrokerToHelper>(None).map_err(|e| broken("the broker ended", e))?;
+        let (model, first) = (broker.is_models(), !broker.minted);
         match said.message {
             BrokerToHelper::Minted(session) => {
-                let event = if self.minted { "refresh" } else { "issue" };
-                let fields: [crate::audit::Field<'_>; 5] = [
+                broker.minted = true;
+                let fields: [Field<'_>; 5] = [
                     ("arn", &session.arn),
                     ("account", &session.account),
                     ("access_key_id", &session.access_key_id),
                     ("expires", &session.expires),
                     ("packed_percent", &session.packed.unwrap_or_default()),
                 ];
-                self.audit.record(event, &fields)?;
+                self.write_down(at, if first { "issue" } else { "refresh" }, &fields)?;
                 let (expires, refreshed) = (Some(session.expires), Some(now()));
-                self.record.tell(Fare { expires, refreshed, failed: None })?;
-                self.parts.started.account = Some(session.account);
-                self.parts.started.arn = Some(session.arn);
-                self.parts.started.expires = Some(session.expires);
-                if !self.minted {
-                    for note in session.notes {
-                        self.tell_cli(&HelperToCli::Notice(note))?;
-                    }
+                self.record.tell(model, Fare { expires, refreshed, failed: None })?;
+                if !model {
+                    self.parts.started.account = Some(session.account);
+                    self.parts.started.arn = Some(session.arn);
+                    self.parts.started.expires = Some(session.expires);
                 }
-                self.minted = true;
+                for note in session.notes.into_iter().filter(|_| first) {
+                    self.tell_cli(&HelperToCli::Notice(note))?;
+                }
                 self.ready_if_all_is()
             }
             BrokerToHelper::Failed { cause, retry } => {
-                let event = if self.minted { "refresh-failure" } else { "issue-failure" };
-                self.audit.record(event, &[("cause", &cause)])?;
-                self.record.failed(&cause)?;
-                if self.parts.wait && !self.minted && retry.is_none() {
-                    return Err(self.no_credentials(&cause));
+                broker.cause = Some(cause.clone());
+                self.write_down(at, if first { "issue-failure" } else { "refresh-failure" }, &[("cause", &cause)])?;
+                self.record.failed(model, &cause)?;
+                match self.parts.wait && first && retry.is_none() {
+                    true => Err(self.no_credentials(at, &cause)),
+                    false => Ok(()),
                 }
-                self.cause = Some(cause);
-                Ok(())
             }
-            BrokerToHelper::Renew => self.renew(),
+            BrokerToHelper::Renew => self.renew(at),
         }
+    }
+
+    /// In the audit trail. What is the model's says so.
+    fn write_down(&mut self, at: usize, event: &'static str, fields: &[Field<'_>]) -> Result<(), Refusal> {
+        let model = self.parts.brokers.get(at).filter(|broker| broker.is_models());
+        let model = model.map(|broker| -> Field<'_> { ("model", &broker.mandate.minting.identity) });
+        self.audit.record(event, &fields.iter().copied().chain(model).collect::<Vec<_>>())
     }
 
     /// What it refuses is told to the caller and written to the audit trail.
@@ -272,35 +307,34 @@ impl Session {
             GatewayToHelper::Failed { cause } => Err(failed(&cause)),
             GatewayToHelper::Blocked { name, port, why, count } => {
                 let name = name.chars().take(255).flat_map(char::escape_debug).collect::<String>();
-                let fields: [crate::audit::Field<'_>; 4] =
-                    [("name", &name), ("port", &port), ("cause", &why), ("count", &count)];
+                let fields: [Field<'_>; 4] = [("name", &name), ("port", &port), ("cause", &why), ("count", &count)];
                 self.audit.record("blocked", &fields)?;
                 self.tell_cli(&HelperToCli::Blocked { name, port, why, count })
             }
         }
     }
 
-    fn no_credentials(&self, cause: &str) -> Refusal {
-        let text = format!("no credentials for `{}`: {cause}", self.parts.renewal.granting.grant.identity);
+    fn no_credentials(&self, at: usize, cause: &str) -> Refusal {
+        let whose = self.parts.brokers.get(at).map_or("", |broker| &broker.mandate.minting.identity);
+        let text = format!("no credentials for `{whose}`: {cause}");
         advise(FailureCode::Credentials, text, "`--no-wait` starts the agent without them")
     }
 
-    fn renew(&mut self) -> Result<(), Refusal> {
-        let gone = |e| broken("the broker", e);
-        match self.parts.renewal.decide() {
-            Ok(source) => {
-                let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
-                self.parts.broker.channel.send_with(&HelperToBroker::Renewed, &descriptors).map_err(gone)
-            }
-            Err(Declined::Undecided(why)) => {
-                self.parts.broker.channel.send(&HelperToBroker::NotNow { why }).map_err(gone)
-            }
+    fn renew(&mut self, at: usize) -> Result<(), Refusal> {
+        let Some(broker) = self.parts.brokers.get(at) else { return Ok(()) };
+        let (answer, source) = match self.parts.renewal.decide(&broker.mandate) {
+            Ok(source) => (HelperToBroker::Renewed, source),
+            Err(Declined::Undecided(why)) => (HelperToBroker::NotNow { why }, None),
             Err(Declined::Revoked(why)) => {
-                self.audit.record("revoked", &[("cause", &why)])?;
-                self.record.failed(&why)?;
-                self.parts.broker.channel.send(&HelperToBroker::Revoked { why }).map_err(gone)
+                let model = broker.is_models();
+                self.write_down(at, "revoked", &[("cause", &why)])?;
+                self.record.failed(model, &why)?;
+                (HelperToBroker::Revoked { why }, None)
             }
-        }
+        };
+        let descriptors: Vec<_> = source.iter().map(AsFd::as_fd).collect();
+        let broker = self.parts.brokers.get(at).map(|broker| broker.child.channel.send_with(&answer, &descriptors));
+        broker.unwrap_or(Ok(())).map_err(|e| broken("the broker", e))
     }
 
     fn hear_cli(&mut self) -> Result<(), End> {
@@ -355,10 +389,10 @@ impl Session {
     /// Ends everything, then tells how it ended: when the CLI hears of it, nothing is left.
     pub(crate) fn finish(mut self, end: End) {
         // All end at the same time: the mounts with init, if nobody else holds them.
-        let Parts { init, broker, gateway, mounts, renewal, .. } = self.parts;
-        let all = [&broker, renewal.policy.reader()];
-        all.into_iter().chain(&init).chain(&gateway).for_each(|child| child.process.kill());
-        drop((mounts, init, broker, gateway, renewal, self.record));
+        let Parts { init, brokers, gateway, mounts, renewal, .. } = self.parts;
+        let all = [renewal.policy.reader()].into_iter().chain(brokers.iter().map(|broker| &broker.child));
+        all.chain(&init).chain(&gateway).for_each(|child| child.process.kill());
+        drop((mounts, init, brokers, gateway, renewal, self.record));
         let how = match &end {
             End::Agent(Exit::Code(code)) => format!("exit {code}"),
             End::Agent(Exit::Signal(signal)) => format!("signal {signal}"),

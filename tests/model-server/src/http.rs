@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::state::{Interface, Recorded, State};
-use crate::{messages, responses};
+use crate::{bedrock, messages, responses};
 
 /// Agents send their whole conversation each time.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 
-type Answer = Response<Either<Full<Bytes>, Events>>;
+pub(crate) type Answer = Response<Either<Full<Bytes>, Events>>;
 
 /// Accepts connections until the returned future is dropped.
 pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
@@ -68,6 +68,10 @@ async fn respond(state: &State, request: Request<Incoming>) -> Answer {
 fn answer(state: &State, method: &Method, request: &Recorded) -> Answer {
     let (path, body) = (request.path.as_str(), &request.body);
     match (method, Interface::of(path)) {
+        (&Method::POST, Some(Interface::Messages)) if path.ends_with(bedrock::STREAM) => {
+            let turn = state.script.turn(messages::results(body).len(), &messages::offered(body));
+            bedrock::streamed(messages::stream(&turn, body))
+        }
         (&Method::POST, Some(interface)) => turn(state, interface, body),
         // A proxy's question: whatever is out there, is not there.
         (&Method::CONNECT, _) => plain(StatusCode::FORBIDDEN, &json!({})),
@@ -106,15 +110,19 @@ fn streamed(events: Vec<Event>) -> Answer {
     response
 }
 
-/// One server-sent event.
+/// One server-sent event, and its data.
 #[derive(Debug)]
-pub(crate) struct Event(Bytes);
+pub(crate) struct Event(Bytes, Value);
 
 impl Event {
     /// Both interfaces name an event by the `type` of its data.
     pub(crate) fn named_by_type(data: Value) -> Self {
         let name = data["type"].as_str().unwrap_or_default();
-        Self(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
+        Self(Bytes::from(format!("event: {name}\ndata: {data}\n\n")), data)
+    }
+
+    pub(crate) fn data(&self) -> &Value {
+        &self.1
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::script::Script;
-use crate::{messages, responses};
+use crate::{bedrock, messages, responses};
 
 /// A request that came.
 #[derive(Debug, Clone)]
@@ -83,6 +83,7 @@ impl Interface {
         match path.rsplit('/').next() {
             Some("messages") => Some(Self::Messages),
             Some("responses") => Some(Self::Responses),
+            Some(_) if path.ends_with(bedrock::WHOLE) || path.ends_with(bedrock::STREAM) => Some(Self::Messages),
             _ => None,
         }
     }

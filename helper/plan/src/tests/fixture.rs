@@ -18,6 +18,7 @@ pub fn grant() -> Grant {
         aliases: vec!["prod-readonly".into()],
         role: None,
         narrowing: Narrowing { access: Access::Read, ..Narrowing::default() },
+        model: None,
         region: Some("eu-west-1".into()),
         sandbox: "standard".into(),
         network: Network::None,

@@ -31,6 +31,8 @@ pub(crate) enum Agent {
 pub(crate) enum Deed {
     /// Asks AWS who it is, with the AWS CLI in its own shell.
     Identify,
+    /// Says the regions of its shell.
+    Region,
     /// Gets the session's credentials, with the AWS CLI in its own shell.
     Fetch,
     /// Reads a file of the project's with its own tool for that, as it must before it edits.
@@ -243,6 +245,7 @@ impl Agent {
                 let url = scene.sts.url();
                 self.shell(&format!("aws sts get-caller-identity --query Arn --output text --endpoint-url {url}"))
             }
+            (Deed::Region, _) => self.shell("echo region $AWS_REGION, $AWS_DEFAULT_REGION"),
             (Deed::Fetch, _) => self.shell("aws configure export-credentials --format process"),
             (Deed::Look, Self::Claude) => Turn::call("Read", json!({ "file_path": file })),
             (Deed::Edit, Self::Claude) => Turn::call(
