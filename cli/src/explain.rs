@@ -102,8 +102,10 @@ fn shown(path: &Path) -> String {
 fn limits(plan: &Plan) -> String {
     let limits = plan.grant.limits;
     let or_default = |asked: Option<u64>, unit: &str| asked.map_or("default".into(), |n| format!("{n}{unit}"));
+    let sessions = limits.sessions.map(|n| format!(", sessions {n}")).unwrap_or_default();
+    let time = limits.time.map(|time| format!(", time {} min", time.as_secs() / 60)).unwrap_or_default();
     format!(
-        "processes {}, memory {}, open files {}",
+        "processes {}, memory {}, open files {}{sessions}{time}",
         or_default(limits.pids, ""),
         or_default(limits.memory.map(|bytes| bytes >> 20), " MiB"),
         or_default(limits.open_files, "")

@@ -309,12 +309,14 @@ fn identity(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) {
 
 fn sandbox(name: String, it: &mut Reader<'_, '_, '_>, draft: &mut Draft) -> Sandbox {
     it.only(
-        "home network allow-names allow-private local-ports publish upstream-proxy host-loopback metadata rw-paths nesting debug share-homes may-lift hide pids memory open-files waive model-identity model-region",
+        "home network allow-names allow-private local-ports publish upstream-proxy host-loopback metadata rw-paths nesting debug share-homes may-lift hide pids memory open-files max-sessions max-time waive model-identity model-region",
     );
     let limits = Limits {
         pids: it.count("pids", 16..=4_194_304),
         memory: it.text("memory", syntax::bytes),
         open_files: it.count("open-files", 256..=1_048_576),
+        sessions: it.count("max-sessions", 1..=32),
+        time: it.text("max-time", syntax::session_time),
     };
     Sandbox {
         name,

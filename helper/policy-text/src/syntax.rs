@@ -130,6 +130,15 @@ pub(crate) fn region(text: &str) -> Checked<String> {
 
 /// `1h`, `45m`, `900s`, `1h30m`: hours, minutes and seconds in this order, each at most once.
 pub(crate) fn duration(text: &str) -> Checked<Duration> {
+    within(text, DURATION_RANGE, "15m to 12h")
+}
+
+/// How long a session may last.
+pub(crate) fn session_time(text: &str) -> Checked<Duration> {
+    within(text, Duration::from_secs(10)..=Duration::from_secs(30 * 24 * 3600), "10s to 720h")
+}
+
+fn within(text: &str, range: std::ops::RangeInclusive<Duration>, in_words: &'static str) -> Checked<Duration> {
     let mut rest = text;
     let seconds = [('h', 3600_u64), ('m', 60), ('s', 1)].into_iter().try_fold(0_u64, |sum, (unit, factor)| {
         let Some((digits, after)) = rest.split_once(unit) else { return Some(sum) };
@@ -139,8 +148,8 @@ pub(crate) fn duration(text: &str) -> Checked<Duration> {
     });
     let seconds = seconds.filter(|_| rest.is_empty() && !text.is_empty());
     match seconds.map(Duration::from_secs) {
-        Some(duration) if DURATION_RANGE.contains(&duration) => Ok(duration),
-        Some(_) => Err(Problem::new(format!("a duration of {} is out of range", quoted(text))).hint("15m to 12h")),
+        Some(duration) if range.contains(&duration) => Ok(duration),
+        Some(_) => Err(Problem::new(format!("a duration of {} is out of range", quoted(text))).hint(in_words)),
         None => {
             let problem = Problem::new(format!("{} is not a duration", quoted(text)));
             Err(problem.hint("such as \"1h\", \"45m\", \"1h30m\""))

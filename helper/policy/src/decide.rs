@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use agent_aws_protocol::Narrowing;
+
 use crate::rule::Target;
 use crate::{Identity, IdentityPattern, Network, Policy, Position, Rule, Sandbox, Source, Subject, is_profile_name};
 
@@ -48,6 +50,20 @@ pub enum Granted<'p> {
 }
 
 impl<'p> Granted<'p> {
+    /// What a session of it would be.
+    pub fn described(&self) -> agent_aws_protocol::Granted {
+        match self {
+            Self::Policy(identity, source) => agent_aws_protocol::Granted {
+                role: Some(identity.role.clone()),
+                narrowing: identity.narrowing.clone(),
+                source: source.kind.to_string(),
+            },
+            Self::Own { .. } => {
+                agent_aws_protocol::Granted { role: None, narrowing: Narrowing::default(), source: "own".into() }
+            }
+        }
+    }
+
     /// As rules speak of it.
     pub(crate) fn target(&self) -> Target<'p> {
         match self {

@@ -88,6 +88,29 @@ impl Policy {
     }
 }
 
+impl Explanation<'_> {
+    /// In words, a line each. `to` is whom it is about, where that is not who reads it.
+    pub fn in_words(&self, policy: &Policy, subject: &Subject, to: Option<&str>) -> String {
+        let to = to.map(|to| format!(" to {to}")).unwrap_or_default();
+        let mut text = match &self.outcome {
+            Ok(decision) => {
+                let model = match policy.decide_model(subject, decision, None) {
+                    Ok(model) => model.map(|it| format!(", its model as {}", it.identity)),
+                    Err(_) => Some(", its model denied: --no-model-identity".into()),
+                };
+                let Decision { identity, sandbox, network, rule } = decision;
+                let (model, sandbox) = (model.unwrap_or_default(), &sandbox.name);
+                format!("granted{to}: {identity} in sandbox {sandbox} (network {network}{model}), by {rule}\n")
+            }
+            Err(denial) => format!("not granted{to}: {denial}\n"),
+        };
+        for RuleReport { kind, position, verdict } in &self.rules {
+            text.push_str(&format!("  {kind} {position}: {verdict}\n"));
+        }
+        text
+    }
+}
+
 fn verdict(rule: &Rule, subject: &Subject, target: Option<Target<'_>>) -> Verdict {
     match (target, &rule.sandbox) {
         _ if !rule.applies_to(subject) => rule.near_miss(subject).unwrap_or(Verdict::OtherSubject),

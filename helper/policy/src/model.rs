@@ -160,6 +160,10 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Open files of each process.
     pub open_files: Option<u64>,
+    /// Sessions of one user in this sandbox at once.
+    pub sessions: Option<u64>,
+    /// How long a session may last while the machine is awake.
+    pub time: Option<Duration>,
 }
 
 /// How much network a sandbox has. Orders from narrow to wide.

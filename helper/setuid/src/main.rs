@@ -136,7 +136,7 @@ fn run(
         let _ = cli.send(&HelperToCli::Notice(text));
     }
     let records = Records::open(&entered.mode, &person.caller.home)?;
-    let record = records.begin(&row(&entered, &plan))?;
+    let record = records.begin(&row(&entered, &plan), plan.grant.limits.sessions)?;
     record_start(&mut audit, if request.serve { "serve" } else { "start" }, &granting, &plan)?;
     drop(asked);
 

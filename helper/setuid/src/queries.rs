@@ -1,12 +1,12 @@
 //! Questions that start nothing: what may I use, what runs, why not, is the installation right.
 
 use agent_aws_plan::Plan;
-use agent_aws_policy::{Narrowing, Network, Policy};
-use agent_aws_protocol::{Channel, FailureCode, Granted, HelperToCli, IdentityOffer, PolicyQuestion, Refusal};
+use agent_aws_policy::{Network, Policy};
+use agent_aws_protocol::{Channel, FailureCode, HelperToCli, IdentityOffer, PolicyQuestion, Refusal};
 
 use crate::audit::Audit;
 use crate::child::Child;
-use crate::decide::{ask, denied};
+use crate::decide::ask;
 use crate::entry::Entered;
 use crate::policy_files::PolicyFiles;
 use crate::record::Records;
@@ -102,39 +102,10 @@ pub(crate) fn policy(
     let (person, policy) = person_and_policy(entered, person, reader)?;
     let asked = ask(&question.identity, question.sandbox.as_deref(), None::<Network>);
     let explanation = policy.explain(&person.subject, &asked, entered.root_caller);
-    let mut text = match &explanation.outcome {
-        Ok(decision) => {
-            send(cli, &HelperToCli::Granted(Box::new(granted(&decision.identity))))?;
-            let model = policy.decide_model(&person.subject, decision, None);
-            let model = model.map(|it| it.map(|it| format!(", its model as {}", it.identity)));
-            format!(
-                "granted: {} in sandbox {} (network {}{}), by {}\n",
-                decision.identity,
-                decision.sandbox.name,
-                decision.network,
-                model.unwrap_or_else(|_| Some(", its model denied: --no-model-identity".into())).unwrap_or_default(),
-                decision.rule
-            )
-        }
-        Err(denial) => format!("not granted: {}\n", denied(denial).text),
-    };
-    for rule in &explanation.rules {
-        text.push_str(&format!("  {} {}: {}\n", rule.kind, rule.position, rule.verdict));
+    if let Ok(decision) = &explanation.outcome {
+        send(cli, &HelperToCli::Granted(Box::new(decision.identity.described())))?;
     }
-    say(cli, &text)
-}
-
-fn granted(identity: &agent_aws_policy::Granted<'_>) -> Granted {
-    match identity {
-        agent_aws_policy::Granted::Policy(identity, source) => Granted {
-            role: Some(identity.role.clone()),
-            narrowing: identity.narrowing.clone(),
-            source: source.kind.to_string(),
-        },
-        agent_aws_policy::Granted::Own { .. } => {
-            Granted { role: None, narrowing: Narrowing::default(), source: "own".into() }
-        }
-    }
+    say(cli, &explanation.in_words(&policy, &person.subject, None))
 }
 
 /// `agent-aws doctor`, the side that only the helper can see.

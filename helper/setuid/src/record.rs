@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::now;
 use crate::entry::Mode as Power;
 use crate::installation::open_directory_of_root;
-use crate::refusal::refuse;
+use crate::refusal::{advise, refuse};
 
 /// The most sessions that one uid may have at once.
 const MOST_SESSIONS: usize = 32;
@@ -96,13 +96,18 @@ impl Records {
     }
 
     /// Writes our record and locks it.
-    pub(crate) fn begin(&self, row: &SessionRow) -> Result<Record, Refusal> {
+    pub(crate) fn begin(&self, row: &SessionRow, most_here: Option<u64>) -> Result<Record, Refusal> {
         // Between making a record and locking it, it would look like one that a death left over.
         flock(&self.directory, FlockOperation::LockExclusive).map_err(fail)?;
-        let mine = self.swept()?.into_iter().filter(|c| c.row.uid == row.uid).count();
-        if mine >= MOST_SESSIONS {
-            let text = format!("you have {mine} sessions running, which is as many as one user may have");
-            return Err(refuse(FailureCode::BadRequest, text));
+        let mine: Vec<_> = self.swept()?.into_iter().filter(|c| c.row.uid == row.uid).collect();
+        let here = mine.iter().filter(|c| c.row.sandbox == row.sandbox).count() as u64;
+        if mine.len() >= MOST_SESSIONS || most_here.is_some_and(|most| here >= most) {
+            let text = format!("you have {} sessions running, which is as many as one user may have", mine.len());
+            return Err(advise(
+                FailureCode::BadRequest,
+                text,
+                "`agent-aws sessions` lists them, `agent-aws stop ID` ends one",
+            ));
         }
         let content = Content { supervisor: std::process::id().cast_signed(), row: row.clone() };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

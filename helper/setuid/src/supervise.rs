@@ -186,8 +186,12 @@ impl Session {
 
     /// Which conversations have something to say: the CLI, init, a signal, the mount table, the gateway, the brokers.
     fn wait_for_something(&self) -> Result<Vec<bool>, Refusal> {
-        let limit = (self.state != state::State::Running).then_some(START);
+        let runs = self.state == state::State::Running;
+        let limit = if runs { self.parts.renewal.grant.limits.time } else { Some(START) };
         let left = limit.map(|l| l.saturating_sub(self.since.elapsed()));
+        if runs && left == Some(Duration::ZERO) {
+            return Err(refuse(FailureCode::Ended, "it has lasted as long as policy lets a session last here"));
+        }
         // What there is not leaves its place to the CLI, once more.
         let Parts { init, brokers, gateway, mounts, stop, .. } = &self.parts;
         let [init, gateway] = [init, gateway].map(|child| child.as_ref().map_or(&self.cli, |child| &child.channel));
@@ -200,7 +204,7 @@ impl Session {
         ];
         fds.extend(brokers.iter().map(|broker| PollFd::new(&broker.child.channel, PollFlags::IN)));
         match wait_for(&mut fds, left) {
-            Ok(0) => {
+            Ok(0) if !runs => {
                 let late = brokers.iter().enumerate().find(|(_, broker)| !broker.minted);
                 let (at, cause) = late.map_or((0, None), |(at, broker)| (at, broker.cause.as_deref()));
                 return Err(self.no_credentials(at, cause.unwrap_or("waiting for them took too long")));

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use agent_aws_e2e::session::Running;
 use agent_aws_harness::{Case, Mode, Output, SOON, Scene, Setup, case, suite, within};
@@ -16,6 +17,8 @@ const CASES: &[Case] = &[
     case!(without_the_setuid_bit_nothing_is_recorded_and_that_is_said).private().unprivileged(),
     case!(root_ends_the_sessions_of_one_user_and_all).private().setuid(),
     case!(a_user_ends_all_their_own_and_no_others).private(),
+    case!(policy_says_how_many_sessions_a_user_has_at_once).private(),
+    case!(policy_says_how_long_a_session_lasts).private(),
     case!(diff_says_who_gains_and_who_loses).private().setuid(),
     case!(install_checks_keeps_the_former_and_moves_at_once).private().setuid(),
     case!(install_of_a_bad_file_changes_nothing).private().setuid(),
@@ -53,6 +56,8 @@ fn file(scene: &Scene, name: &str, more: &str) -> String {
     path.display().to_string()
 }
 
+/// Asks for names that are refused, again and again.
+const BUSY: &str = "while :; do getent hosts $$.invalid; sleep 0.05; done >/dev/null 2>&1";
 const FOR_BOB: &str = "[[allow]]\nusers = [\"bob\"]\nidentities = [\"incident\"]\nsandbox = \"standard\"\n";
 
 fn audit_shows_what_was_recorded_and_of_whom(mode: Mode) {
@@ -143,6 +148,33 @@ fn a_user_ends_all_their_own_and_no_others(mode: Mode) {
     assert_eq!(mine.cli.try_wait().unwrap(), None);
     scene.agent_aws(&["stop", "--all"]).run().ends(0);
     within(SOON, "it ends", || mine.cli.try_wait().unwrap().is_some());
+}
+
+/// The policy of the scene with one more limit of its sandbox.
+fn limited(mode: Mode, key: &str) -> Scene {
+    let scene = Scene::new(mode);
+    let policy = scene.policy(&Setup::default()).replace("[sandbox.standard]", &format!("[sandbox.standard]\n{key}"));
+    scene.machine.policy(&policy);
+    scene
+}
+
+fn policy_says_how_many_sessions_a_user_has_at_once(mode: Mode) {
+    let scene = limited(mode, "max-sessions = 2");
+    let (first, second) = (Running::idle(&scene), Running::idle(&scene));
+    let said = scene.sh("true").run().refused("you have 2 sessions running, which is as many as one user may have");
+    assert!(said.stderr.contains("agent-aws stop ID"), "{said}");
+    drop(first);
+    within(SOON, "there is room again", || scene.sh("true").run().code() == 0);
+    drop(second);
+}
+
+/// However busy it is: a session that says something all the time ends too.
+fn policy_says_how_long_a_session_lasts(mode: Mode) {
+    let scene = limited(mode, "max-time = \"10s\"");
+    let began = std::time::Instant::now();
+    let said = scene.run(&["--network", "filtered"], &["sh", "-c", BUSY]).run_within(Duration::from_secs(50));
+    said.refused("it has lasted as long as policy lets a session last here");
+    assert!((9..30).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 fn diff_says_who_gains_and_who_loses(mode: Mode) {

@@ -2,8 +2,8 @@
 
 use std::ffi::CString;
 
-use agent_aws_policy::{Ask, Granted as Identity, Group, Policy, Subject, Wanted};
-use agent_aws_protocol::{Ask as Named, Granted};
+use agent_aws_policy::{Ask, Group, Policy, Subject, Wanted};
+use agent_aws_protocol::Ask as Named;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 
 use super::described;
@@ -19,33 +19,11 @@ pub(super) fn explain(policy: &Policy, user: &str, ask: &Named, sandbox: Option<
         Named::Unnamed => Wanted::Unnamed,
     };
     let explanation = policy.explain(&subject, &Ask { wanted, sandbox, network: None }, true);
-    let mut text = match &explanation.outcome {
-        Ok(decision) => format!(
-            "granted to {user}: {} in sandbox {} (network {}), by {}\n",
-            decision.identity, decision.sandbox.name, decision.network, decision.rule
-        ),
-        Err(denial) => format!("not granted to {user}: {denial}\n"),
-    };
-    for rule in &explanation.rules {
-        text.push_str(&format!("  {} {}: {}\n", rule.kind, rule.position, rule.verdict));
-    }
+    let mut text = explanation.in_words(policy, &subject, Some(user));
     if let Ok(decision) = &explanation.outcome {
-        text.push_str(&described(&granted(&decision.identity)));
+        text.push_str(&described(&decision.identity.described()));
     }
     say::out(&say::escaped_block(&text))
-}
-
-fn granted(identity: &Identity<'_>) -> Granted {
-    match identity {
-        Identity::Policy(identity, source) => Granted {
-            role: Some(identity.role.clone()),
-            narrowing: identity.narrowing.clone(),
-            source: source.kind.to_string(),
-        },
-        Identity::Own { .. } => {
-            Granted { role: None, narrowing: agent_aws_policy::Narrowing::default(), source: "own".into() }
-        }
-    }
 }
 
 /// As the user database has them: what a process of theirs has, after they logged in anew.
