@@ -77,11 +77,8 @@ impl Search {
         ["/tmp", "/var/tmp", "/dev/shm"].iter().for_each(|place| memory_over(place, 0o1777));
         let scene = Scene::with(mode, &Setup { lifetime: Some(LIFETIME), ..Setup::default() });
         scene.machine.file(&scene.machine.user("alice"), &program(&scene), 0o644, CANARY);
-        let source = match mode {
-            Mode::Setuid => "workstation-secret-0123456789",
-            Mode::Unprivileged => "alice-secret-0123456789",
-        };
-        Self { scene, begun, secrets: vec![("source", source.into())] }
+        let secrets = vec![("source", scene.secret().to_owned())];
+        Self { scene, begun, secrets }
     }
 
     /// Notes the secrets of a session that a client was given.

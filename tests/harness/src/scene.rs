@@ -1,6 +1,8 @@
 //! The usual scene: an STS, an identity of the policy whose source is root's, and an AWS profile of Alice's own.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use agent_aws_sts_emulator::{Config, Emulator};
 use serde_json::json;
@@ -23,8 +25,15 @@ pub const TOKEN: &str = "eyJhbGciOiJub25lIn0.e30.bWFjaGluZS1zZWNyZXQ";
 /// The role of Alice's AWS profile `dev`.
 pub const OWN_ROLE: &str = "arn:aws:iam::111122223333:role/agent-dev";
 
-const WORKSTATION: (&str, &str) = ("AKIAWORKSTATIONWORKS", "workstation-secret-0123456789");
-const ALICE: (&str, &str) = ("AKIAALICEALICEALICE1", "alice-secret-0123456789");
+/// Secrets end otherwise in each process: a search for one must not find a copy of this file.
+static END: LazyLock<String> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+    format!("{now:x}-{:x}", std::process::id())
+});
+static WORKSTATION: LazyLock<Key> = LazyLock::new(|| ("AKIAWORKSTATIONWORKS", format!("workstation-secret-{}", *END)));
+static ALICE: LazyLock<Key> = LazyLock::new(|| ("AKIAALICEALICEALICE1", format!("alice-secret-{}", *END)));
+
+type Key = (&'static str, String);
 
 /// What of a scene may differ.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +68,7 @@ impl Scene {
         let scene = Self { machine, sts };
         if scene.machine.is_private() {
             scene.machine.policy(&scene.policy(setup));
-            scene.machine.source("workstation", WORKSTATION.0, WORKSTATION.1);
+            scene.machine.source("workstation", WORKSTATION.0, &WORKSTATION.1);
         }
         scene.own_configuration();
         scene
@@ -121,7 +130,7 @@ sandbox = "standard"
 
     /// The keys of Alice's that the STS of the scene knows, in a section of this name.
     pub fn keys(&self, section: &str) -> String {
-        let (key, secret) = ALICE;
+        let (key, secret) = &*ALICE;
         format!("[{section}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
     }
 
@@ -139,6 +148,14 @@ sandbox = "standard"
             false => self.machine.scratch().to_path_buf(),
         };
         home.join(".aws").join(name)
+    }
+
+    /// The secret of the source that the identity of this mode comes from.
+    pub fn secret(&self) -> &str {
+        match self.machine.mode {
+            Mode::Setuid => &WORKSTATION.1,
+            Mode::Unprivileged => &ALICE.1,
+        }
     }
 
     /// Options that choose the identity of this mode.
@@ -187,15 +204,15 @@ sandbox = "standard"
 }
 
 fn emulator(lifetime: Option<u32>) -> Emulator {
-    let user = |name: &str, (key, secret): (&str, &str)| json!({ "name": name, "account": ACCOUNT, "access_key_id": key, "secret_access_key": secret });
+    let user = |name: &str, (key, secret): &Key| json!({ "name": name, "account": ACCOUNT, "access_key_id": key, "secret_access_key": secret });
     let role = |arn: &str| json!({ "arn": arn, "trusted": ["*"], "max_session_duration": 43200, "allow_source_identity": true, "allow_tags": true });
-    let mut alice = user("alice", ALICE);
+    let mut alice = user("alice", &ALICE);
     alice["mfa_serial"] = DEVICE.into();
     alice["mfa_codes"] = json!(["123456", "234567"]);
     let guarded = json!({ "arn": GUARDED, "trusted": ["*"], "require_mfa": true });
     let base = json!({ "arn": BASE_ROLE, "trusted": ["*"], "web_identity_tokens": [TOKEN] });
     let config = json!({
-        "users": [user("workstation", WORKSTATION), alice],
+        "users": [user("workstation", &WORKSTATION), alice],
         "roles": [role(ROLE), role(OWN_ROLE), guarded, base],
         "session_lifetime_seconds": lifetime,
         "minimum_duration": 1,
