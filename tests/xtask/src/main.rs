@@ -5,6 +5,7 @@ mod check;
 mod fuzz;
 mod install;
 mod needs;
+mod package;
 mod products;
 mod shell;
 mod show;
@@ -20,8 +21,8 @@ use std::process::ExitCode;
 use shell::{Failure, Outcome};
 
 const USAGE: &str =
-    "usage: xtask build | install [--destdir DIR] [--prefix DIR] [--no-setuid] | test [PART...] | check | \
-budgets | tables | demo | bench | fuzz [SECONDS]
+    "usage: xtask build | install [--destdir DIR] [--prefix DIR] [--no-setuid] [--for-package] | test [PART...] | check | \
+budgets | deb [--from-source] | rpm [--from-source] | vendor | reproducible | tables | demo | bench | fuzz [SECONDS]
 parts of test: unit, budgets, e2e, attacks, workloads, clients, vm, fuzz; none given means all";
 
 fn main() -> ExitCode {
@@ -43,10 +44,22 @@ fn verb(root: &std::path::Path, words: &[String]) -> Outcome {
         ("test", parts) => test::test(root, parts),
         ("check", []) => check::check(root),
         ("budgets", []) => check::budgets(root),
+        ("deb", more) => package::deb(root, origin(more)?),
+        ("rpm", more) => package::rpm(root, origin(more)?),
+        ("vendor", []) => package::vendor(root),
+        ("reproducible", []) => package::reproducible(root),
         ("tables", []) => tables::write(root),
         ("demo", []) => show::demo(root),
         ("bench", more) => show::bench(root, more),
         ("fuzz", more) => fuzz::fuzz(root, more),
+        _ => Err(Failure::new(USAGE)),
+    }
+}
+
+fn origin(words: &[String]) -> Result<package::From, Failure> {
+    match words {
+        [] => Ok(package::From::Products),
+        [word] if word == "--from-source" => Ok(package::From::Source),
         _ => Err(Failure::new(USAGE)),
     }
 }
@@ -61,8 +74,12 @@ fn install_options(words: &[String]) -> Result<install::Options, Failure> {
             "--destdir" => options.destdir = value()?,
             "--prefix" => options.prefix = value()?,
             "--no-setuid" => options.setuid = false,
+            "--for-package" => options.for_package = true,
             _ => return Err(Failure::new(USAGE)),
         }
+    }
+    if options.for_package && options.destdir.as_os_str().is_empty() {
+        return Err(Failure::new("--for-package needs --destdir DIR"));
     }
     match options.prefix.is_absolute() {
         true => Ok(options),

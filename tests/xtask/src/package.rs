@@ -1,0 +1,172 @@
+//! `make deb`, `make rpm` and `make vendor`: what is built here, as packages; and the source as packagers get it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::products;
+use crate::shell::{self, Failure, Outcome};
+
+const SPEC: &str = "packaging/rpm/agent-aws.spec";
+/// What `cargo vendor` says is written here, for cargo to look into `vendor` and nowhere else.
+const VENDORED: &str = "[source.crates-io]\nreplace-with = \"vendored-sources\"\n\n\
+                        [source.vendored-sources]\ndirectory = \"vendor\"\n\n[net]\noffline = true\n";
+
+/// Where packages are left.
+pub(crate) fn place(root: &Path) -> PathBuf {
+    shell::target_dir(root).join("packages")
+}
+
+/// The version of the workspace.
+fn version(root: &Path) -> Result<String, Failure> {
+    let manifest = root.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).map_err(Failure::on(manifest.display()))?;
+    let version = text.lines().find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+    version.map(str::to_owned).ok_or_else(|| Failure::new(format!("{}: no version", manifest.display())))
+}
+
+/// Where a package's content comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// What is built in our build directory; it is built first.
+    Products,
+    /// The source, built by the package's own rules, from vendored crates and without a network.
+    Source,
+}
+
+pub(crate) fn deb(root: &Path, from: From) -> Outcome {
+    let place = emptied(&place(root).join("deb"))?;
+    let source = source(root, &place, from)?;
+    let debian = source.join("debian");
+    fs::rename(source.join("packaging/debian"), &debian).map_err(Failure::on(debian.display()))?;
+    let mut build = Command::new("dpkg-buildpackage");
+    // The compiler may be another than Debian's: what is needed to build was looked at by whoever called this.
+    build.args(["--build=binary", "--no-sign", "--no-check-builddeps"]).current_dir(&source);
+    settings(root, from, &place, &mut build)?;
+    package_tool(&mut build, "dpkg-dev, debhelper and dh-apparmor")?;
+    done(&place, "deb")
+}
+
+pub(crate) fn rpm(root: &Path, from: From) -> Outcome {
+    let place = emptied(&place(root).join("rpm"))?;
+    let source = source(root, &place, from)?;
+    let define = |name: &str, value: &Path| format!("{name} {}", value.display());
+    let mut build = Command::new("rpmbuild");
+    build.args(["-bb", "--build-in-place", "--nodeps"]).current_dir(&source);
+    for (name, value) in [("_topdir", place.join("tree")), ("_rpmdir", place.clone())] {
+        build.arg("--define").arg(define(name, &value));
+    }
+    build.arg("--define").arg("_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm").arg(SPEC);
+    settings(root, from, &place, &mut build)?;
+    package_tool(&mut build, "rpm")?;
+    done(&place, "rpm")
+}
+
+/// `vendor` and `.cargo/config.toml`, from which cargo builds without a network. Neither is in version control.
+pub(crate) fn vendor(root: &Path) -> Outcome {
+    let vendor = root.join("vendor");
+    let mut cargo = shell::cargo(&["vendor", "--locked", "--quiet"]);
+    shell::run(cargo.arg(&vendor).current_dir(root).stdout(Stdio::null()))?;
+    let config = root.join(".cargo/config.toml");
+    fs::create_dir_all(root.join(".cargo"))
+        .and_then(|()| fs::write(&config, VENDORED))
+        .map_err(Failure::on("config"))?;
+    println!("{}\n{}", vendor.display(), config.display());
+    Ok(())
+}
+
+/// Two builds of the source in two directories, by the rules of the package, and whether they are the same.
+pub(crate) fn reproducible(root: &Path) -> Outcome {
+    let place = emptied(&place(root).join("reproducible"))?;
+    let mut made = Vec::new();
+    // Of different length and depth: nothing may depend on where it is built.
+    for directory in ["one", "another/of-a-longer-name"] {
+        let at = place.join(directory);
+        let source = source(root, &emptied(&at)?, From::Source)?;
+        let mut build = shell::cargo(&["run", "--locked", "--quiet", "-p", "xtask", "--", "deb"]);
+        build.current_dir(&source).env("CARGO_HOME", at.join("cargo-home")).env("CARGO_TARGET_DIR", at.join("target"));
+        shell::run(build.env_remove("RUSTFLAGS"))?;
+        let built = at.join("target/packages/deb");
+        made.push(one_below(&built, ".deb")?);
+    }
+    same(&made)
+}
+
+/// Whether all of these files have the same bytes.
+fn same(files: &[PathBuf]) -> Outcome {
+    let read = |path: &PathBuf| fs::read(path).map_err(Failure::on(path.display()));
+    let contents = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    for file in files {
+        shell::run(Command::new("sha256sum").arg(file))?;
+    }
+    match contents.windows(2).all(|pair| matches!(pair, [one, other] if one == other)) {
+        true => Ok(()),
+        false => Err(Failure::new("they differ; `diffoscope` shows where")),
+    }
+}
+
+fn one_below(directory: &Path, ending: &str) -> Result<PathBuf, Failure> {
+    let entries = fs::read_dir(directory).map_err(Failure::on(directory.display()))?;
+    let found =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.display().to_string().ends_with(ending));
+    found.ok_or_else(|| Failure::new(format!("{} has no *{ending}", directory.display())))
+}
+
+fn emptied(place: &Path) -> Result<PathBuf, Failure> {
+    let _ = fs::remove_dir_all(place);
+    fs::create_dir_all(place).map_err(Failure::on(place.display()))?;
+    Ok(place.to_path_buf())
+}
+
+/// The source as it is in version control, or will be, in `place`; with the crates, if it is to be built there.
+fn source(root: &Path, place: &Path, from: From) -> Result<PathBuf, Failure> {
+    if from == From::Products {
+        products::build(root)?;
+    }
+    let to = place.join(format!("agent-aws-{}", version(root)?));
+    for name in names(root)?.split('\0').filter(|name| !name.is_empty()) {
+        let (from, to) = (root.join(name), to.join(name));
+        // What was deleted and not yet committed is still listed.
+        if from.symlink_metadata().is_err() {
+            continue;
+        }
+        let above = to.parent().unwrap_or(place);
+        fs::create_dir_all(above).map_err(Failure::on(above.display()))?;
+        fs::copy(&from, &to).map_err(Failure::on(from.display()))?;
+    }
+    if from == From::Source {
+        vendor(&to)?;
+    }
+    Ok(to)
+}
+
+/// Every file of the source, by its path, each with a NUL after it.
+fn names(root: &Path) -> Result<String, Failure> {
+    // Not a repository around an unpacked source: that one knows nothing of these files.
+    if root.join(".git").exists() {
+        let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+        return shell::ask(Command::new("git").args(words).current_dir(root));
+    }
+    let besides = |name| ["-not", "-path", name];
+    let words = [&[".", "-type", "f"], &besides("./target/*")[..], &besides("./vendor/*"), &["-print0"]].concat();
+    shell::ask(Command::new("find").args(words).current_dir(root))
+}
+
+/// The build directory, or that the crates are those in the source and nothing of this user's.
+fn settings(root: &Path, from: From, place: &Path, build: &mut Command) -> Outcome {
+    build.env_remove("RUSTFLAGS").env("DEB_BUILD_OPTIONS", "noautodbgsym");
+    match from {
+        From::Products => build.env("AGENT_AWS_BUILT", shell::target_dir(root)),
+        From::Source => build.env_remove("AGENT_AWS_BUILT").env("CARGO_HOME", emptied(&place.join("cargo-home"))?),
+    };
+    Ok(())
+}
+
+fn package_tool(build: &mut Command, packages: &str) -> Outcome {
+    shell::run(build.stdin(Stdio::null())).map_err(|why| Failure::new(format!("{why} (it needs {packages})")))
+}
+
+fn done(place: &Path, ending: &str) -> Outcome {
+    println!("{}", one_below(place, &format!(".{ending}"))?.display());
+    Ok(())
+}
