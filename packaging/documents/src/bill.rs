@@ -75,15 +75,18 @@ impl Graph {
         let component = |id: &Id| {
             let (name, version) = id;
             let kind = if programs.contains(name) { "application" } else { "library" };
-            let mut made = json!({"type": kind, "bom-ref": reference(id), "name": name, "version": version});
-            if let Some(sum) = checksums.get(id) {
-                made["hashes"] = json!([{"alg": "SHA-256", "content": sum}]);
-            }
-            if let Some(licence) = self.licences.get(id).filter(|licence| !licence.is_empty()) {
-                made["licenses"] = json!([{"expression": licence}]);
-            }
-            made["purl"] = json!(reference(id));
-            made
+            let hashes = checksums.get(id).map(|sum| ("hashes", json!([{"alg": "SHA-256", "content": sum}])));
+            let licence = self.licences.get(id).filter(|licence| !licence.is_empty());
+            let licences = licence.map(|licence| ("licenses", json!([{"expression": licence}])));
+            let always = [
+                ("type", json!(kind)),
+                ("bom-ref", json!(reference(id))),
+                ("name", json!(name)),
+                ("version", json!(version)),
+                ("purl", json!(reference(id))),
+            ];
+            let all = always.into_iter().chain(hashes).chain(licences);
+            Value::Object(all.map(|(key, value)| (key.to_owned(), value)).collect())
         };
         let needs = self.needs.iter().map(
             |(id, needs)| json!({"ref": reference(id), "dependsOn": needs.iter().map(reference).collect::<Vec<_>>()}),

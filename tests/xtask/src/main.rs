@@ -22,8 +22,8 @@ use shell::{Failure, Outcome};
 
 const USAGE: &str =
     "usage: xtask build | install [--destdir DIR] [--prefix DIR] [--no-setuid] [--for-package] | test [PART...] | check | \
-budgets | deb [--from-source] | rpm [--from-source] | vendor | reproducible | tables | demo | bench | fuzz [SECONDS]
-parts of test: unit, budgets, e2e, attacks, workloads, clients, vm, fuzz; none given means all";
+budgets | deb [--from-source] [--to DIR] | rpm [--from-source] [--to DIR] | vendor | reproducible | tables | demo | bench | fuzz [SECONDS]
+parts of test: unit, budgets, e2e, attacks, workloads, clients, packages, vm, fuzz; none given means all";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -44,8 +44,8 @@ fn verb(root: &std::path::Path, words: &[String]) -> Outcome {
         ("test", parts) => test::test(root, parts),
         ("check", []) => check::check(root),
         ("budgets", []) => check::budgets(root),
-        ("deb", more) => package::deb(root, origin(more)?),
-        ("rpm", more) => package::rpm(root, origin(more)?),
+        ("deb", more) => package::deb(root, &package_options(more)?),
+        ("rpm", more) => package::rpm(root, &package_options(more)?),
         ("vendor", []) => package::vendor(root),
         ("reproducible", []) => package::reproducible(root),
         ("tables", []) => tables::write(root),
@@ -56,12 +56,8 @@ fn verb(root: &std::path::Path, words: &[String]) -> Outcome {
     }
 }
 
-fn origin(words: &[String]) -> Result<package::From, Failure> {
-    match words {
-        [] => Ok(package::From::Products),
-        [word] if word == "--from-source" => Ok(package::From::Source),
-        _ => Err(Failure::new(USAGE)),
-    }
+fn package_options(words: &[String]) -> Result<package::Options, Failure> {
+    package::Options::parse(words).ok_or_else(|| Failure::new(USAGE))
 }
 
 fn install_options(words: &[String]) -> Result<install::Options, Failure> {

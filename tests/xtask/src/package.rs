@@ -26,16 +26,43 @@ fn version(root: &Path) -> Result<String, Failure> {
 }
 
 /// Where a package's content comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum From {
     /// What is built in our build directory; it is built first.
+    #[default]
     Products,
     /// The source, built by the package's own rules, from vendored crates and without a network.
     Source,
 }
 
-pub(crate) fn deb(root: &Path, from: From) -> Outcome {
-    let place = emptied(&place(root).join("deb"))?;
+/// What to package, and where to leave it.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) from: From,
+    pub(crate) to: Option<PathBuf>,
+}
+
+impl Options {
+    pub(crate) fn parse(words: &[String]) -> Option<Self> {
+        let mut options = Self::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--from-source" => options.from = From::Source,
+                "--to" => options.to = Some(words.next()?.into()),
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+
+    fn place(&self, root: &Path, kind: &str) -> Result<PathBuf, Failure> {
+        emptied(&self.to.as_ref().map_or_else(|| place(root).join(kind), |to| root.join(to)))
+    }
+}
+
+pub(crate) fn deb(root: &Path, options: &Options) -> Outcome {
+    let (from, place) = (options.from, options.place(root, "deb")?);
     let source = source(root, &place, from)?;
     let debian = source.join("debian");
     fs::rename(source.join("packaging/debian"), &debian).map_err(Failure::on(debian.display()))?;
@@ -47,8 +74,8 @@ pub(crate) fn deb(root: &Path, from: From) -> Outcome {
     done(&place, "deb")
 }
 
-pub(crate) fn rpm(root: &Path, from: From) -> Outcome {
-    let place = emptied(&place(root).join("rpm"))?;
+pub(crate) fn rpm(root: &Path, options: &Options) -> Outcome {
+    let (from, place) = (options.from, options.place(root, "rpm")?);
     let source = source(root, &place, from)?;
     let define = |name: &str, value: &Path| format!("{name} {}", value.display());
     let mut build = Command::new("rpmbuild");
