@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             ("purging_leaves_no_file_and_no_user_and_homes_as_they_are", purging_leaves_nothing),
             ("removing_keeps_what_an_admin_wrote_and_nothing_that_is_executed", removing_keeps_configuration),
             ("an_upgrade_keeps_a_changed_policy_and_a_statoverride", an_upgrade_keeps_what_was_changed),
+            ("a_second_name_of_the_helper_loses_its_bit_with_it", a_second_name_is_no_program_of_roots),
             ("a_failed_postinst_leaves_no_setuid_file_of_a_wrong_owner_and_no_session", a_failed_postinst),
             ("the_users_are_made_by_sysusers_where_that_is_there", sysusers_that_works),
             ("the_users_are_made_where_sysusers_is_there_and_does_nothing", sysusers_that_does_nothing),
@@ -107,8 +108,8 @@ fn removing_keeps_configuration() {
 }
 
 /// The package as a later version, whose shipped policy is another.
-fn later() -> PathBuf {
-    let place = scratch("later");
+fn later(name: &str) -> PathBuf {
+    let place = scratch(&format!("later-{name}"));
     let tree = place.join("tree");
     let at = |path: &str| tree.join(path).display().to_string();
     ask("dpkg-deb", &["-R", &deb().display().to_string(), &at("")]);
@@ -125,7 +126,7 @@ fn an_upgrade_keeps_what_was_changed() {
     machine.run("groupadd agents && usermod -aG agents alice").ok();
     machine.run(&format!("dpkg-statoverride --update --add root agents 4750 {HELPER}")).ok();
     machine.run("echo '# ours' >> /etc/agent-aws/policy.toml").ok();
-    let package = machine.give(&later());
+    let package = machine.give(&later("upgrade"));
     let upgraded = machine.run(&format!("dpkg --force-confdef --force-confold -i {package}"));
     assert_eq!(machine.run("dpkg-query -W -f '${Version}' agent-aws").out, "9.0-1", "{upgraded}");
     let policy = machine.run("cat /etc/agent-aws/policy.toml").out;
@@ -139,6 +140,23 @@ fn an_upgrade_keeps_what_was_changed() {
     // Without the override the package's own mode is back.
     machine.run(&format!("dpkg-statoverride --remove {HELPER} && dpkg --force-confold -i {package}")).ok();
     assert_eq!(machine.run(&format!("stat -c '%a %U:%G' {HELPER}")).out, "4755 root:root");
+}
+
+/// A user who keeps a second name for a setuid program would keep its mistakes too, after they are mended.
+fn a_second_name_is_no_program_of_roots() {
+    let machine = installed("second-name");
+    let of = |name: &str| machine.run(&format!("stat -c '%a' /home/alice/{name}")).out;
+    for name in ["upgraded", "removed"] {
+        machine.run(&format!("ln {HELPER} /home/alice/{name}")).ok();
+        assert_eq!(of(name), "4755", "the control");
+        match name {
+            "upgraded" => {
+                machine.run(&format!("dpkg --force-confold -i {}", machine.give(&later("second")))).ok().status
+            }
+            _ => machine.run("dpkg --purge agent-aws").ok().status,
+        };
+        assert_eq!(of(name), "600", "{name}");
+    }
 }
 
 fn a_failed_postinst() {

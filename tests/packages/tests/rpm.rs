@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             ("rpmlint_finds_nothing_that_is_not_explained", rpmlint_finds_nothing),
             ("an_ordinary_user_has_an_identity_after_rpm_has_installed_it", an_ordinary_user_has_an_identity),
             ("erasing_leaves_what_an_admin_wrote_and_nothing_else", erasing_leaves_little),
+            ("a_second_name_of_the_helper_loses_its_bit_with_it", a_second_name_is_no_program_of_roots),
             ("a_pre_script_that_fails_installs_no_file", a_failed_script),
         ],
         &["mmdebstrap", "unshare", "pivot_root", "rpm", "rpmlint"],
@@ -77,6 +78,15 @@ fn erasing_leaves_little() {
         .collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
     assert!(new.contains(&"/etc/agent-aws/sources/workstation"), "{new:?}");
+}
+
+fn a_second_name_is_no_program_of_roots() {
+    let machine = installed("rpm-second-name");
+    let mode = || machine.run("stat -c '%a' /home/alice/second").out;
+    machine.run(&format!("ln {HELPER} /home/alice/second")).ok();
+    assert_eq!(mode(), "4755", "the control");
+    machine.run("rpm -e --nodeps agent-aws").ok();
+    assert!(!mode().starts_with('4'), "{}", mode());
 }
 
 fn a_failed_script() {

@@ -45,6 +45,12 @@ const PACKAGING: &[Program<'static>] = &[
     ("rpmlint", "rpmlint", "what the RPM is held against"),
     ("readelf", "binutils", "how programs are linked"),
     ("man", "man-db", "manual pages"),
+    ("makepkg", "makepkg", "the package of Arch"),
+    ("pacman", "pacman-package-manager", "the package of Arch"),
+    ("bsdtar", "libarchive-tools", "the package of Arch"),
+    ("fakeroot", "fakeroot", "the package of Arch"),
+    ("nix-instantiate", "nix-bin", "the recipe of Nix"),
+    ("ruby", "ruby", "the recipe of Homebrew"),
     ("apparmor_parser", "apparmor", "the profile of AppArmor"),
 ];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";

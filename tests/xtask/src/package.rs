@@ -64,11 +64,11 @@ impl Options {
 pub(crate) fn deb(root: &Path, options: &Options) -> Outcome {
     let (from, place) = (options.from, options.place(root, "deb")?);
     let source = source(root, &place, from)?;
-    let debian = source.join("debian");
-    fs::rename(source.join("packaging/debian"), &debian).map_err(Failure::on(debian.display()))?;
+    archive(&source, &place.join(format!("agent-aws_{}.orig.tar.xz", version(root)?)))?;
+    shell::run(Command::new("cp").args(["-a", "packaging/debian", "debian"]).current_dir(&source))?;
     let mut build = Command::new("dpkg-buildpackage");
     // The compiler may be another than Debian's: what is needed to build was looked at by whoever called this.
-    build.args(["--build=binary", "--no-sign", "--no-check-builddeps"]).current_dir(&source);
+    build.args(["--build=full", "--no-sign", "--no-check-builddeps"]).current_dir(&source);
     settings(root, from, &place, &mut build)?;
     package_tool(&mut build, "dpkg-dev, debhelper and dh-apparmor")?;
     done(&place, "deb")
@@ -165,6 +165,15 @@ fn source(root: &Path, place: &Path, from: From) -> Result<PathBuf, Failure> {
         vendor(&to)?;
     }
     Ok(to)
+}
+
+/// The source as one file, without what is built and the crates; the same bytes whenever and wherever it is made.
+fn archive(source: &Path, to: &Path) -> Outcome {
+    let name = source.file_name().unwrap_or_default();
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--xz", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]);
+    tar.args(["--mode=u+rw,go=rX,a-s", "--exclude=*/vendor", "--exclude=*/.cargo", "--file"]).arg(to).arg(name);
+    shell::run(tar.current_dir(source.parent().unwrap_or(source)))
 }
 
 /// Every file of the source, by its path, each with a NUL after it.
