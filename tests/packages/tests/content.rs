@@ -145,7 +145,7 @@ fn no_directory() {
     }
     // The control: what stands in their place is there.
     let cli = fs::read(at("/usr/bin/agent-aws")).unwrap();
-    assert!(cli.windows(7).any(|window| window == b"/cargo/"), "no path of a crate at all");
+    assert!(cli.windows(8).any(|window| window == b"/crates/"), "no path of a crate at all");
 }
 
 /// Names of the commands that `agent-aws WORDS --help` lists.

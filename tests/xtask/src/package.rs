@@ -92,7 +92,7 @@ pub(crate) fn rpm(root: &Path, options: &Options) -> Outcome {
 /// `vendor` and `.cargo/config.toml`, from which cargo builds without a network. Neither is in version control.
 pub(crate) fn vendor(root: &Path) -> Outcome {
     let vendor = root.join("vendor");
-    let mut cargo = shell::cargo(&["vendor", "--locked", "--quiet"]);
+    let mut cargo = shell::cargo(&["vendor", "--locked", "--quiet", "--versioned-dirs"]);
     shell::run(cargo.arg(&vendor).current_dir(root).stdout(Stdio::null()))?;
     let config = root.join(".cargo/config.toml");
     fs::create_dir_all(root.join(".cargo"))
@@ -108,13 +108,9 @@ pub(crate) fn reproducible(root: &Path) -> Outcome {
     let mut made = Vec::new();
     // Of different length and depth: nothing may depend on where it is built.
     for directory in ["one", "another/of-a-longer-name"] {
-        let at = place.join(directory);
-        let source = source(root, &emptied(&at)?, From::Source)?;
-        let mut build = shell::cargo(&["run", "--locked", "--quiet", "-p", "xtask", "--", "deb"]);
-        build.current_dir(&source).env("CARGO_HOME", at.join("cargo-home")).env("CARGO_TARGET_DIR", at.join("target"));
-        shell::run(build.env_remove("RUSTFLAGS"))?;
-        let built = at.join("target/packages/deb");
-        made.push(one_below(&built, ".deb")?);
+        let to = place.join(directory);
+        deb(root, &Options { from: From::Source, to: Some(to.clone()) })?;
+        made.push(one_below(&to, ".deb")?);
     }
     same(&made)
 }

@@ -66,9 +66,21 @@ fn flags(root: &Path) -> Vec<String> {
     let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home);
     let sysroot = ask_rustc(&["--print", "sysroot"]).trim().to_owned();
     let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
-    let registry = cargo.map(|cargo| remap(&cargo.join("registry").display().to_string(), "/cargo"));
+    // A crate has one name, whether it comes from the registry or from `make vendor`.
+    let sources = cargo.map(|cargo| below(&cargo.join("registry/src"))).unwrap_or_default();
+    let sources = sources.into_iter().chain([root.join("vendor")]);
+    let crates = sources.map(|from| remap(&from.display().to_string(), "/crates"));
+    // Of two that fit, the later one counts.
     let ours = [remap(&root.display().to_string(), "/agent-aws"), remap(&sysroot, "/rust")];
-    given.split_whitespace().map(str::to_owned).chain(registry).chain(ours).collect()
+    given.split_whitespace().map(str::to_owned).chain(ours).chain(crates).collect()
+}
+
+/// The directories in one, in order.
+fn below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    found.sort();
+    found
 }
 
 fn ask_rustc(words: &[&str]) -> String {
