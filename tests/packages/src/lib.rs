@@ -11,11 +11,19 @@ pub mod use_of;
 
 pub use machine::{Machine, Said, apt_sources};
 
-/// A claim and the function that shows it.
-pub type Row = (&'static str, fn());
+/// A claim, and the function of that name which shows it.
+pub type Case = (&'static str, fn());
+
+/// A [`Case`] named as its function.
+#[macro_export]
+macro_rules! case {
+    ($test:ident) => {
+        (stringify!($test), $test as fn())
+    };
+}
 
 /// The `main` of a test program: what cannot be tried here is said, and counted as ignored.
-pub fn suite(rows: &[Row], programs: &[&str]) -> ExitCode {
+pub fn suite(cases: &[Case], programs: &[&str]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The tests install and unpack: more at once would only wait for the same disk.
     arguments.test_threads = arguments.test_threads.or(Some(2));
@@ -23,7 +31,7 @@ pub fn suite(rows: &[Row], programs: &[&str]) -> ExitCode {
     if let Some(why) = &obstacle {
         println!("ignored: {why}");
     }
-    let trial = |(name, test): &Row| {
+    let trial = |(name, test): &Case| {
         let test = *test;
         Trial::test(*name, move || {
             test();
@@ -31,7 +39,7 @@ pub fn suite(rows: &[Row], programs: &[&str]) -> ExitCode {
         })
         .with_ignored_flag(obstacle.is_some())
     };
-    libtest_mimic::run(&arguments, rows.iter().map(trial).collect()).exit_code()
+    libtest_mimic::run(&arguments, cases.iter().map(trial).collect()).exit_code()
 }
 
 fn obstacle(programs: &[&str]) -> Option<String> {

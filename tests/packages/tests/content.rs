@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::LazyLock;
 
-use agent_aws_packages::{ask, changes, deb, rpm, scratch, suite, workspace};
+use agent_aws_packages::{Case, ask, case, changes, deb, rpm, scratch, suite, workspace};
 use serde_json::Value;
 
 const LIBEXEC: &str = "/usr/libexec/agent-aws/";
@@ -30,24 +30,24 @@ const DYNAMIC: [&str; 3] =
 const FORBIDDEN: &[&str] =
     &["dlopen", "dlmopen", "dlsym", "system", "popen", "execlp", "execvp", "execvpe", "posix_spawnp", "wordexp"];
 
+const CASES: &[Case] = &[
+    case!(everything_is_roots_and_only_the_helper_is_setuid),
+    case!(the_helper_is_linked_to_glibc_alone_hardened_and_calls_nothing_that_loads_or_starts),
+    case!(every_program_is_position_independent_and_those_for_empty_roots_need_no_library),
+    case!(no_program_names_a_directory_of_where_it_was_built),
+    case!(every_command_has_a_manual_page),
+    case!(each_shell_has_its_completion_where_it_looks_for_it),
+    case!(the_bill_of_materials_is_of_what_is_linked_with_checksums_and_licences),
+    case!(lintian_finds_nothing_that_is_not_explained),
+    case!(logcheck_is_silent_about_sessions_and_not_about_denials),
+    case!(the_profile_of_apparmor_is_one),
+    case!(the_policy_that_is_shipped_is_right),
+    case!(packaging_it_again_gives_the_same_bytes),
+];
+const PROGRAMS: &[&str] = &["dpkg-deb", "readelf", "lintian", "rpm"];
+
 fn main() -> ExitCode {
-    suite(
-        &[
-            ("everything_is_roots_and_only_the_helper_is_setuid", owners_and_modes),
-            ("the_helper_is_linked_to_glibc_alone_hardened_and_calls_nothing_that_loads_or_starts", the_helpers_link),
-            ("every_program_is_position_independent_and_those_for_empty_roots_need_no_library", every_program),
-            ("no_program_names_a_directory_of_where_it_was_built", no_directory),
-            ("every_command_has_a_manual_page", manual_pages),
-            ("each_shell_has_its_completion_where_it_looks_for_it", completions),
-            ("the_bill_of_materials_is_of_what_is_linked_with_checksums_and_licences", the_bill),
-            ("lintian_finds_nothing_that_is_not_explained", lintian_finds_nothing),
-            ("logcheck_is_silent_about_sessions_and_not_about_denials", logcheck),
-            ("the_profile_of_apparmor_is_one", apparmor),
-            ("the_policy_that_is_shipped_is_right", shipped_policy),
-            ("packaging_it_again_gives_the_same_bytes", packaging_again),
-        ],
-        &["dpkg-deb", "readelf", "lintian", "rpm"],
-    )
+    suite(CASES, PROGRAMS)
 }
 
 /// The Debian package, unpacked once.
@@ -81,7 +81,7 @@ fn listing(text: &str) -> BTreeMap<String, (String, bool)> {
     text.lines().filter_map(line).collect()
 }
 
-fn owners_and_modes() {
+fn everything_is_roots_and_only_the_helper_is_setuid() {
     let deb = ask("dpkg-deb", &["-c", &deb().display().to_string()]);
     let rpm = ask("rpm", &["-qplv", &rpm().display().to_string()]);
     for listed in [listing(&deb), listing(&rpm)] {
@@ -98,7 +98,7 @@ fn owners_and_modes() {
     }
 }
 
-fn the_helpers_link() {
+fn the_helper_is_linked_to_glibc_alone_hardened_and_calls_nothing_that_loads_or_starts() {
     let helper = at("/usr/libexec/agent-aws/agent-aws-helper");
     let dynamic = readelf("-d", &helper);
     let needed: Vec<&str> = dynamic.lines().filter(|line| line.contains("(NEEDED)")).collect();
@@ -116,7 +116,7 @@ fn the_helpers_link() {
     }
 }
 
-fn every_program() {
+fn every_program_is_position_independent_and_those_for_empty_roots_need_no_library() {
     for program in programs() {
         let name = program.display();
         let (header, segments, dynamic) = (readelf("-h", &program), readelf("-l", &program), readelf("-d", &program));
@@ -130,7 +130,7 @@ fn every_program() {
     }
 }
 
-fn no_directory() {
+fn no_program_names_a_directory_of_where_it_was_built() {
     let home = |name: &str, below: &str| {
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(below);
         std::env::var_os(name).map_or_else(home, PathBuf::from)
@@ -156,7 +156,7 @@ fn commands(words: &[&str]) -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-fn manual_pages() {
+fn every_command_has_a_manual_page() {
     let page = |path: String| assert!(at(&path).is_file(), "{path} is not there");
     for path in ["man1/agent-aws.1", "man5/policy.toml.5", "man8/agent-aws-helper.8"] {
         page(format!("/usr/share/man/{path}.gz"));
@@ -175,7 +175,7 @@ fn manual_pages() {
     }
 }
 
-fn completions() {
+fn each_shell_has_its_completion_where_it_looks_for_it() {
     for (shell, path) in [
         ("bash", "/usr/share/bash-completion/completions/agent-aws"),
         ("zsh", "/usr/share/zsh/vendor-completions/_agent-aws"),
@@ -186,7 +186,7 @@ fn completions() {
     }
 }
 
-fn the_bill() {
+fn the_bill_of_materials_is_of_what_is_linked_with_checksums_and_licences() {
     let text = ask("zcat", &[&at("/usr/share/doc/agent-aws/agent-aws.cdx.json.gz").display().to_string()]);
     let bill: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&bill["bomFormat"], &bill["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
@@ -216,7 +216,7 @@ fn the_bill() {
     );
 }
 
-fn lintian_finds_nothing() {
+fn lintian_finds_nothing_that_is_not_explained() {
     let lintian = |more: &[&str]| {
         let words = [&["--allow-root", "--display-info", "--pedantic"], more].concat();
         ask("lintian", &[&words[..], &[&changes().display().to_string()]].concat())
@@ -225,7 +225,7 @@ fn lintian_finds_nothing() {
     assert!(lintian(&["--no-override"]).contains("elevated-privileges"), "the control");
 }
 
-fn logcheck() {
+fn logcheck_is_silent_about_sessions_and_not_about_denials() {
     let rule = at("/etc/logcheck/ignore.d.server/agent-aws").display().to_string();
     let line = |event: &str| {
         format!(
@@ -258,7 +258,7 @@ fn logcheck() {
     assert!(reported(&line("deny").replace("1000", "\\\"event\\\":\\\"start\\\",")));
 }
 
-fn apparmor() {
+fn the_profile_of_apparmor_is_one() {
     let profile = at("/etc/apparmor.d/agent-aws-helper");
     let text = fs::read_to_string(&profile).unwrap();
     assert!(text.contains(&format!("/{{usr,usr/local}}{}", &LIBEXEC[4..])), "{text}");
@@ -270,7 +270,7 @@ fn apparmor() {
     assert_eq!(head(&text), head(&userns));
 }
 
-fn shipped_policy() {
+fn the_policy_that_is_shipped_is_right() {
     let program = at("/usr/bin/agent-aws").display().to_string();
     for policy in ["/etc/agent-aws/policy.toml", "/usr/share/doc/agent-aws/examples/deny-list.toml"] {
         let _ = ask(&program, &["policy", "check", &at(policy).display().to_string()]);
@@ -278,7 +278,7 @@ fn shipped_policy() {
 }
 
 /// What building does is shown by `xtask reproducible`; this is the part of the package's own rules.
-fn packaging_again() {
+fn packaging_it_again_gives_the_same_bytes() {
     let sum = |path: &Path| ask("sha256sum", &[&path.display().to_string()])[..64].to_owned();
     let (debs, rpms) = (sum(&deb()), sum(&rpm()));
     let place = scratch("again/in-a-directory-of-another-name");

@@ -5,23 +5,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agent_aws_packages::use_of::{KEY, SECRET, configure, emulator, session};
-use agent_aws_packages::{Machine, ask, deb, scratch, suite};
+use agent_aws_packages::{Case, Machine, ask, case, deb, scratch, suite};
 
 const HELPER: &str = "/usr/libexec/agent-aws/agent-aws-helper";
+const CASES: &[Case] = &[
+    case!(an_ordinary_user_has_an_identity_whose_keys_they_cannot_read),
+    case!(purging_leaves_no_file_and_no_user_and_homes_as_they_are),
+    case!(removing_keeps_what_an_admin_wrote_and_nothing_that_is_executed),
+    case!(an_upgrade_keeps_a_changed_policy_and_a_statoverride),
+    case!(a_second_name_of_the_helper_loses_its_bit_with_it),
+    case!(a_failed_postinst_leaves_no_setuid_file_of_a_wrong_owner_and_no_session),
+    case!(the_users_are_made_by_sysusers_where_that_is_there),
+    case!(the_users_are_made_where_sysusers_is_there_and_does_nothing),
+];
+const PROGRAMS: &[&str] = &["mmdebstrap", "unshare", "pivot_root", "dpkg-deb"];
+
 fn main() -> ExitCode {
-    suite(
-        &[
-            ("an_ordinary_user_has_an_identity_whose_keys_they_cannot_read", an_ordinary_user_has_an_identity),
-            ("purging_leaves_no_file_and_no_user_and_homes_as_they_are", purging_leaves_nothing),
-            ("removing_keeps_what_an_admin_wrote_and_nothing_that_is_executed", removing_keeps_configuration),
-            ("an_upgrade_keeps_a_changed_policy_and_a_statoverride", an_upgrade_keeps_what_was_changed),
-            ("a_second_name_of_the_helper_loses_its_bit_with_it", a_second_name_is_no_program_of_roots),
-            ("a_failed_postinst_leaves_no_setuid_file_of_a_wrong_owner_and_no_session", a_failed_postinst),
-            ("the_users_are_made_by_sysusers_where_that_is_there", sysusers_that_works),
-            ("the_users_are_made_where_sysusers_is_there_and_does_nothing", sysusers_that_does_nothing),
-        ],
-        &["mmdebstrap", "unshare", "pivot_root", "dpkg-deb"],
-    )
+    suite(CASES, PROGRAMS)
 }
 
 fn installed(name: &str) -> Machine {
@@ -31,7 +31,7 @@ fn installed(name: &str) -> Machine {
     machine
 }
 
-fn an_ordinary_user_has_an_identity() {
+fn an_ordinary_user_has_an_identity_whose_keys_they_cannot_read() {
     let (machine, sts) = (installed("use"), emulator());
     let users = machine.run("getent passwd _agent-aws _agent-aws-net; getent group _agent-aws _agent-aws-net");
     assert_eq!(users.ok().out.lines().count(), 4, "{users}");
@@ -64,7 +64,7 @@ fn an_ordinary_user_has_an_identity() {
     assert!(doctor.out.contains("setuid"), "{doctor}");
 }
 
-fn purging_leaves_nothing() {
+fn purging_leaves_no_file_and_no_user_and_homes_as_they_are() {
     let (machine, sts) = (Machine::fresh("purge"), emulator());
     // What the first installation of anything leaves.
     machine.run("mkdir -p /home/alice/work; chown alice:alice /home/alice/work; touch /var/log/dpkg.log /var/log/alternatives.log").ok();
@@ -89,7 +89,7 @@ fn purging_leaves_nothing() {
     assert_eq!(machine.run("dpkg -l agent-aws 2>/dev/null | grep -c ^.c").out, "0");
 }
 
-fn removing_keeps_configuration() {
+fn removing_keeps_what_an_admin_wrote_and_nothing_that_is_executed() {
     let (machine, sts) = (installed("remove"), emulator());
     configure(&machine, &sts);
     let executed = "find /usr /etc -name 'agent-aws*' -perm /111 -type f -print";
@@ -120,7 +120,7 @@ fn later(name: &str) -> PathBuf {
     package
 }
 
-fn an_upgrade_keeps_what_was_changed() {
+fn an_upgrade_keeps_a_changed_policy_and_a_statoverride() {
     let (machine, sts) = (installed("upgrade"), emulator());
     configure(&machine, &sts);
     machine.run("groupadd agents && usermod -aG agents alice").ok();
@@ -143,7 +143,7 @@ fn an_upgrade_keeps_what_was_changed() {
 }
 
 /// A user who keeps a second name for a setuid program would keep its mistakes too, after they are mended.
-fn a_second_name_is_no_program_of_roots() {
+fn a_second_name_of_the_helper_loses_its_bit_with_it() {
     let machine = installed("second-name");
     let of = |name: &str| machine.run(&format!("stat -c '%a' /home/alice/{name}")).out;
     for name in ["upgraded", "removed"] {
@@ -159,7 +159,7 @@ fn a_second_name_is_no_program_of_roots() {
     }
 }
 
-fn a_failed_postinst() {
+fn a_failed_postinst_leaves_no_setuid_file_of_a_wrong_owner_and_no_session() {
     let (machine, sts) = (Machine::fresh("failed"), emulator());
     machine.run("mv /usr/sbin/useradd /usr/sbin/useradd.real && ln -s /bin/false /usr/sbin/useradd").ok();
     let package = machine.give(&deb());
@@ -180,7 +180,7 @@ fn a_failed_postinst() {
 }
 
 /// The users by sysusers itself: it refuses a whole line for one character that it does not like.
-fn sysusers_that_works() {
+fn the_users_are_made_by_sysusers_where_that_is_there() {
     let machine = Machine::with("sysusers", "systemd-standalone-sysusers");
     machine.run("rm /usr/sbin/useradd").ok();
     let package = machine.give(&deb());
@@ -189,7 +189,7 @@ fn sysusers_that_works() {
     assert!(users.ok().out.contains(":agent-aws credential broker:/:/usr/sbin/nologin"), "{users}");
 }
 
-fn sysusers_that_does_nothing() {
+fn the_users_are_made_where_sysusers_is_there_and_does_nothing() {
     let machine = Machine::fresh("no-sysusers");
     machine.run("ln -s /bin/true /usr/bin/systemd-sysusers").ok();
     let package = machine.give(&deb());

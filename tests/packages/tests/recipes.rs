@@ -5,24 +5,24 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agent_aws_packages::{ask, scratch, suite, workspace};
+use agent_aws_packages::{Case, ask, case, scratch, suite, workspace};
+
+const CASES: &[Case] = &[
+    case!(a_package_of_arch_is_made_by_an_ordinary_user_and_is_roots),
+    case!(the_recipes_of_nix_and_homebrew_are_read_and_ask_for_no_setuid_bit),
+    case!(every_package_has_the_version_of_the_workspace),
+];
+const PROGRAMS: &[&str] = &["unshare", "makepkg", "pacman", "bsdtar", "nix-instantiate", "ruby"];
 
 fn main() -> ExitCode {
-    suite(
-        &[
-            ("a_package_of_arch_is_made_by_an_ordinary_user_and_is_roots", arch),
-            ("the_recipes_of_nix_and_homebrew_are_read_and_ask_for_no_setuid_bit", nix_and_homebrew),
-            ("every_package_has_the_version_of_the_workspace", versions),
-        ],
-        &["unshare", "makepkg", "pacman", "bsdtar", "nix-instantiate", "ruby"],
-    )
+    suite(CASES, PROGRAMS)
 }
 
 fn recipe(path: &str) -> PathBuf {
     workspace().join("packaging").join(path)
 }
 
-fn arch() {
+fn a_package_of_arch_is_made_by_an_ordinary_user_and_is_roots() {
     let place = scratch("arch");
     let built = PathBuf::from(std::env::var_os("AGENT_AWS_STAGE").unwrap()).parent().unwrap().display().to_string();
     // makepkg refuses to run as root.
@@ -48,7 +48,7 @@ fn arch() {
     assert!(backups.contains("backup = etc/agent-aws/policy.toml"), "{backups}");
 }
 
-fn nix_and_homebrew() {
+fn the_recipes_of_nix_and_homebrew_are_read_and_ask_for_no_setuid_bit() {
     let (nix, homebrew) = (recipe("nix/default.nix"), recipe("homebrew/agent-aws.rb"));
     ask("nix-instantiate", &["--parse", &nix.display().to_string()]);
     ask("ruby", &["-c", &homebrew.display().to_string()]);
@@ -58,7 +58,7 @@ fn nix_and_homebrew() {
     }
 }
 
-fn versions() {
+fn every_package_has_the_version_of_the_workspace() {
     let version = env!("CARGO_PKG_VERSION");
     for (file, line) in [
         ("debian/changelog", format!("agent-aws ({version}-1) ")),

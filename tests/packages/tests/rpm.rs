@@ -5,24 +5,24 @@
 use std::process::ExitCode;
 
 use agent_aws_packages::use_of::{SECRET, configure, emulator, session};
-use agent_aws_packages::{Machine, ask, rpm, suite, workspace};
+use agent_aws_packages::{Case, Machine, ask, case, rpm, suite, workspace};
 
 const HELPER: &str = "/usr/libexec/agent-aws/agent-aws-helper";
 
+const CASES: &[Case] = &[
+    case!(rpmlint_finds_nothing_that_is_not_explained),
+    case!(an_ordinary_user_has_an_identity_after_rpm_has_installed_it),
+    case!(erasing_leaves_what_an_admin_wrote_and_nothing_else),
+    case!(a_second_name_of_the_helper_loses_its_bit_with_it),
+    case!(a_pre_script_that_fails_installs_no_file),
+];
+const PROGRAMS: &[&str] = &["mmdebstrap", "unshare", "pivot_root", "rpm", "rpmlint"];
+
 fn main() -> ExitCode {
-    suite(
-        &[
-            ("rpmlint_finds_nothing_that_is_not_explained", rpmlint_finds_nothing),
-            ("an_ordinary_user_has_an_identity_after_rpm_has_installed_it", an_ordinary_user_has_an_identity),
-            ("erasing_leaves_what_an_admin_wrote_and_nothing_else", erasing_leaves_little),
-            ("a_second_name_of_the_helper_loses_its_bit_with_it", a_second_name_is_no_program_of_roots),
-            ("a_pre_script_that_fails_installs_no_file", a_failed_script),
-        ],
-        &["mmdebstrap", "unshare", "pivot_root", "rpm", "rpmlint"],
-    )
+    suite(CASES, PROGRAMS)
 }
 
-fn rpmlint_finds_nothing() {
+fn rpmlint_finds_nothing_that_is_not_explained() {
     let explained = workspace().join("packaging/rpm/agent-aws.rpmlintrc");
     let package = rpm().display().to_string();
     let said = ask("rpmlint", &["--rpmlintrc", &explained.display().to_string(), &package]);
@@ -38,7 +38,7 @@ fn installed(name: &str) -> Machine {
     machine
 }
 
-fn an_ordinary_user_has_an_identity() {
+fn an_ordinary_user_has_an_identity_after_rpm_has_installed_it() {
     let (machine, sts) = (installed("rpm-use"), emulator());
     assert_eq!(machine.run("rpm -V --nodeps agent-aws").ok().out, "");
     assert_eq!(machine.run(&format!("stat -c '%a %U:%G' {HELPER}")).out, "4755 root:root");
@@ -54,7 +54,7 @@ fn an_ordinary_user_has_an_identity() {
     assert!(machine.run("cat /etc/agent-aws/policy.toml").out.contains("# ours"));
 }
 
-fn erasing_leaves_little() {
+fn erasing_leaves_what_an_admin_wrote_and_nothing_else() {
     let (machine, sts) = (Machine::with("rpm-erase", "rpm"), emulator());
     machine.run("mkdir -p /home/alice/work; chown alice:alice /home/alice/work").ok();
     let before = machine.files();
@@ -80,7 +80,7 @@ fn erasing_leaves_little() {
     assert!(new.contains(&"/etc/agent-aws/sources/workstation"), "{new:?}");
 }
 
-fn a_second_name_is_no_program_of_roots() {
+fn a_second_name_of_the_helper_loses_its_bit_with_it() {
     let machine = installed("rpm-second-name");
     let mode = || machine.run("stat -c '%a' /home/alice/second").out;
     machine.run(&format!("ln {HELPER} /home/alice/second")).ok();
@@ -89,7 +89,7 @@ fn a_second_name_is_no_program_of_roots() {
     assert!(!mode().starts_with('4'), "{}", mode());
 }
 
-fn a_failed_script() {
+fn a_pre_script_that_fails_installs_no_file() {
     let machine = Machine::with("rpm-failed", "rpm");
     machine.run("ln -sf /bin/false /usr/sbin/useradd").ok();
     let package = machine.give(&rpm());
