@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// Where apt is told which mirror this machine uses.
-const SOURCES: [&str; 2] = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
+const SOURCES: [&str; 3] =
+    ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list.d/ubuntu.sources", "/etc/apt/sources.list"];
 
 /// A system of a test's own.
 #[derive(Debug)]
@@ -60,38 +61,41 @@ pub(crate) fn place() -> PathBuf {
 }
 
 /// The list of sources that this machine's own apt reads for Debian.
-pub fn apt_sources() -> Option<&'static str> {
+fn apt_sources() -> Option<&'static str> {
     SOURCES.into_iter().find(|path| Path::new(path).is_file())
 }
 
-fn suite() -> String {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    name.expect("a release of Debian").to_owned()
+fn release() -> Result<String, String> {
+    let said = fs::read_to_string("/etc/os-release").map_err(|e| e.to_string())?;
+    let name = said.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    name.map(str::to_owned).ok_or_else(|| "this is no release of Debian".into())
 }
 
 /// A minimal Debian with these packages, made once.
-fn base(packages: &str) -> PathBuf {
+pub(crate) fn base(packages: &str) -> Result<PathBuf, String> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock();
-    let base = place().join(format!("base-{}{}", suite(), packages.replace(',', "-")));
+    let release = release()?;
+    let base = place().join(format!("base-{release}{}", packages.replace(',', "-")));
     let complete = base.with_extension("complete");
     if complete.exists() {
-        return base;
+        return Ok(base);
     }
     let _ = fs::remove_dir_all(&base);
-    fs::create_dir_all(place()).expect("a directory for what tests depend on");
+    fs::create_dir_all(place()).map_err(|e| e.to_string())?;
     let mut make = Command::new("mmdebstrap");
-    make.args([
-        "--quiet", "--variant=minbase", "--mode=root", "--format=directory", "--aptopt=APT::Sandbox::User \"root\"",
-    ]);
+    make.args(["--quiet", "--variant=minbase", "--mode=root", "--format=directory"]);
+    make.arg("--aptopt=APT::Sandbox::User \"root\"");
     if !packages.is_empty() {
         make.arg(format!("--include={packages}"));
     }
-    let sources = apt_sources().expect("the sources of apt");
-    Said::of(make.arg(suite()).arg(&base).arg(sources).stdin(Stdio::null())).ok();
-    fs::write(complete, "").expect("a mark");
-    base
+    let sources = apt_sources().ok_or("apt has no list of sources here")?;
+    let made = Said::of(make.arg(release).arg(&base).arg(sources).stdin(Stdio::null()));
+    if made.status != 0 {
+        return Err(format!("no fresh system could be made: {}", made.err.trim()));
+    }
+    fs::write(complete, "").map_err(|e| e.to_string())?;
+    Ok(base)
 }
 
 impl Machine {
@@ -104,7 +108,7 @@ impl Machine {
     pub fn with(name: &str, packages: &str) -> Self {
         let layer = crate::scratch(name);
         fs::create_dir(layer.join("given")).expect("a directory for the package");
-        let machine = Self { base: base(packages), layer };
+        let machine = Self { base: base(packages).expect("a fresh system"), layer };
         machine.run("useradd -m -s /bin/sh alice && useradd -m -s /bin/sh bob").ok();
         machine
     }
