@@ -57,7 +57,15 @@ impl Options {
     }
 
     fn place(&self, root: &Path, kind: &str) -> Result<PathBuf, Failure> {
-        emptied(&self.to.as_ref().map_or_else(|| place(root).join(kind), |to| root.join(to)))
+        let Some(to) = &self.to else {
+            return emptied(&place(root).join(kind));
+        };
+        // Ours is emptied; somebody else's directory is not.
+        let to = root.join(to);
+        match fs::read_dir(&to).is_ok_and(|mut entries| entries.next().is_some()) {
+            true => Err(Failure::new(format!("--to {}: that directory is not empty", to.display()))),
+            false => emptied(&to),
+        }
     }
 }
 
@@ -97,7 +105,7 @@ pub(crate) fn vendor(root: &Path) -> Outcome {
     let config = root.join(".cargo/config.toml");
     fs::create_dir_all(root.join(".cargo"))
         .and_then(|()| fs::write(&config, VENDORED))
-        .map_err(Failure::on("config"))?;
+        .map_err(Failure::on(config.display()))?;
     println!("{}\n{}", vendor.display(), config.display());
     Ok(())
 }
@@ -201,4 +209,28 @@ fn package_tool(build: &mut Command, packages: &str) -> Outcome {
 fn done(place: &Path, ending: &str) -> Outcome {
     println!("{}", one_below(place, &format!(".{ending}"))?.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> Option<Options> {
+        Options::parse(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_is_there_is_never_emptied_for_a_package() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let refused = options(&["--to", "src"]).unwrap().place(root, "deb").unwrap_err();
+        assert!(refused.to_string().contains("is not empty"), "{refused}");
+        assert!(root.join("src/package.rs").is_file());
+    }
+
+    #[test]
+    fn a_directory_is_needed_after_to_and_nothing_else_is_known() {
+        assert_eq!(options(&["--from-source"]).unwrap().from, From::Source);
+        assert_eq!(options(&[]).unwrap().from, From::Products);
+        assert!(options(&["--to"]).is_none() && options(&["--of"]).is_none());
+    }
 }
