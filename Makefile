@@ -4,7 +4,7 @@ XTASK = cargo run -q --locked -p xtask --
 DESTDIR =
 PREFIX = /usr/local
 
-.PHONY: build demo test bench fuzz install check budgets clean
+.PHONY: deb rpm deb-from-source rpm-from-source vendor reproducible build demo test bench fuzz install check budgets clean
 build:   ; @$(XTASK) build
 demo:    ; @$(XTASK) demo
 test:    ; @$(XTASK) test
@@ -13,4 +13,10 @@ fuzz:    ; @$(XTASK) fuzz
 check:   ; @$(XTASK) check
 budgets: ; @$(XTASK) budgets
 install: ; @test -x $(T)/debug/xtask || cargo build -q --locked -p xtask; $(T)/debug/xtask install --destdir '$(DESTDIR)' --prefix '$(PREFIX)'
+deb:     ; @$(XTASK) deb
+rpm:     ; @$(XTASK) rpm
+deb-from-source: ; @$(XTASK) deb --from-source
+rpm-from-source: ; @$(XTASK) rpm --from-source
+vendor:  ; @$(XTASK) vendor
+reproducible: ; @$(XTASK) reproducible
 clean:   ; @cargo clean

@@ -2,8 +2,9 @@
 
 use super::*;
 
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("README.md", include_str!("../../../README.md")),
+    ("administration.md", include_str!("../../../docs/administration.md")),
     ("coming-from.md", include_str!("../../../docs/coming-from.md")),
     ("containers.md", include_str!("../../../docs/containers.md")),
     ("credentials.md", include_str!("../../../docs/credentials.md")),

@@ -1,4 +1,5 @@
-//! `make install`: the programs, the default policy, the directories and, on a live system, the system users.
+//! `make install`: the programs, what documents and completes them, the default policy, the directories and, on a live
+//! system, the system users. Packages call the same.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
@@ -13,6 +14,36 @@ const USERS: [&str; 2] = ["_agent-aws", "_agent-aws-net"];
 const DEFAULT_POLICY: &str = "helper/policy-text/src/default-policy.toml";
 const SYSUSERS: &str = "packaging/sysusers.d/agent-aws.conf";
 
+/// Files below the prefix, 0644: from where in the workspace, or where all in a directory with this ending.
+const SHARED: &[(&str, &str)] = &[
+    ("cli/completion/agent-aws.bash", "share/bash-completion/completions/agent-aws"),
+    ("cli/completion/agent-aws.zsh", "share/zsh/site-functions/_agent-aws"),
+    ("cli/completion/agent-aws.fish", "share/fish/vendor_completions.d/agent-aws.fish"),
+    ("README.md", "share/doc/agent-aws/README.md"),
+    ("SECURITY.md", "share/doc/agent-aws/SECURITY.md"),
+    ("CHANGELOG.md", "share/doc/agent-aws/CHANGELOG.md"),
+    ("packaging/rsyslog/agent-aws.conf", "share/doc/agent-aws/examples/rsyslog.conf"),
+];
+/// Whole directories: from where, the ending of the names, and where below the prefix. The tables and presets are
+/// compiled in; these are for who wants to read them.
+const SHARED_ALL: &[(&str, &str, &str)] = &[
+    ("docs", ".md", "share/doc/agent-aws/docs"),
+    ("packaging/examples", ".toml", "share/doc/agent-aws/examples"),
+    ("cli/presets", ".toml", "share/agent-aws/presets"),
+    ("helper/policy/presets", ".names", "share/agent-aws/names"),
+    ("cli/tables", ".tsv", "share/agent-aws/tables"),
+    ("helper/plan/tables", ".tsv", "share/agent-aws/tables"),
+    ("helper/gateway/tables", ".tsv", "share/agent-aws/tables"),
+    ("helper/plumber/tables", ".tsv", "share/agent-aws/tables"),
+    ("helper/bpf/tables", ".in", "share/agent-aws/tables"),
+];
+/// What only an installation with the setuid bit has: below the prefix, or absolute.
+const SETUID: &[(&str, &str)] = &[
+    (SYSUSERS, "lib/sysusers.d/agent-aws.conf"),
+    ("packaging/tmpfiles.d/agent-aws.conf", "lib/tmpfiles.d/agent-aws.conf"),
+    ("packaging/logrotate/agent-aws", "/etc/logrotate.d/agent-aws"),
+];
+
 /// Where to.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -22,13 +53,15 @@ pub(crate) struct Options {
     pub(crate) prefix: PathBuf,
     /// Whether the helper gets the setuid bit, if we are root.
     pub(crate) setuid: bool,
+    /// Whether what is installed becomes a package, in which all is root's, whoever we are.
+    pub(crate) for_package: bool,
     /// Whether every file is named.
     pub(crate) verbose: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { destdir: PathBuf::new(), prefix: "/usr/local".into(), setuid: true, verbose: true }
+        Self { destdir: PathBuf::new(), prefix: "/usr/local".into(), setuid: true, for_package: false, verbose: true }
     }
 }
 
@@ -50,16 +83,18 @@ impl Options {
 
 pub(crate) fn install(root: &Path, options: &Options) -> Outcome {
     products::build_missing(root)?;
-    let setuid = options.setuid && shell::is_root();
+    let setuid = options.setuid && (options.for_package || shell::is_root());
     if setuid && options.destdir.as_os_str().is_empty() {
         USERS.iter().try_for_each(|name| system_user(name))?;
     }
     for product in PRODUCTS {
         program(root, options, product, setuid)?;
     }
+    shared(root, options)?;
     if setuid {
-        let sysusers = options.prefix.join("lib/sysusers.d/agent-aws.conf");
-        file(options, Path::new(SYSUSERS), &options.place(&sysusers), 0o644)?;
+        for (from, to) in SETUID {
+            file(options, Path::new(from), &options.place(&options.prefix.join(to)), 0o644)?;
+        }
         return configuration(options);
     }
     options.say(format_args!("no setuid bit: unprivileged mode (own sources only; policy is advisory)"));
@@ -75,6 +110,34 @@ fn program(root: &Path, options: &Options, product: &Product, setuid: bool) -> O
     let place = options.place(&options.prefix.join(product.directory).join(product.name));
     let mode = if setuid { product.mode } else { product.mode & 0o777 };
     file(options, &product.built(root), &place, mode)
+}
+
+/// Manual pages, completions, documents, and the data that is compiled in.
+fn shared(root: &Path, options: &Options) -> Outcome {
+    let place = |below: &str| options.place(&options.prefix.join(below));
+    for (from, to) in SHARED {
+        file(options, Path::new(from), &place(to), 0o644)?;
+    }
+    for (from, ending, to) in SHARED_ALL {
+        all(options, Path::new(from), ending, &place(to))?;
+    }
+    let documents = products::documents(root);
+    for section in ["1", "5", "8"] {
+        all(options, &documents.join("man"), &format!(".{section}"), &place(&format!("share/man/man{section}")))?;
+    }
+    all(options, &documents, ".cdx.json", &place("share/doc/agent-aws"))
+}
+
+/// Every file of a directory whose name ends so.
+fn all(options: &Options, from: &Path, ending: &str, to: &Path) -> Outcome {
+    let entries = fs::read_dir(from).map_err(Failure::on(from.display()))?;
+    let mut names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    names.retain(|name| name.to_string_lossy().ends_with(ending));
+    names.sort();
+    if names.is_empty() {
+        return Err(Failure::new(format!("{} has no file *{ending}", from.display())));
+    }
+    names.iter().try_for_each(|name| file(options, &from.join(name), &to.join(name), 0o644))
 }
 
 /// Policy, sources and log. What an admin has already made stays as it is.

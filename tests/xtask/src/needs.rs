@@ -35,6 +35,25 @@ const PROGRAMS: &[Program<'static>] = &[
     ("zsh", "zsh", "completion"),
     ("fish", "fish", "completion"),
 ];
+/// What makes packages, looks at them and installs them where nothing else is.
+const PACKAGING: &[Program<'static>] = &[
+    ("dpkg-buildpackage", "dpkg-dev", "the Debian package"),
+    ("dh", "debhelper", "the Debian package"),
+    ("dh_apparmor", "dh-apparmor", "the Debian package"),
+    ("lintian", "lintian", "what the Debian package is held against"),
+    ("mmdebstrap", "mmdebstrap", "a fresh Debian"),
+    ("rpmbuild", "rpm", "the RPM"),
+    ("rpmlint", "rpmlint", "what the RPM is held against"),
+    ("readelf", "binutils", "how programs are linked"),
+    ("man", "man-db", "manual pages"),
+    ("makepkg", "makepkg", "the package of Arch"),
+    ("pacman", "pacman-package-manager", "the package of Arch"),
+    ("bsdtar", "libarchive-tools", "the package of Arch"),
+    ("fakeroot", "fakeroot", "the package of Arch"),
+    ("nix-instantiate", "nix-bin", "the recipe of Nix"),
+    ("ruby", "ruby", "the recipe of Homebrew"),
+    ("apparmor_parser", "apparmor", "the profile of AppArmor"),
+];
 const REQUIREMENTS: &str = "tests/xtask/python-requirements.txt";
 const PEERS: &str = "tests/bench/peers/requirements.txt";
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-sts@3.1169.0"];
@@ -62,6 +81,9 @@ pub(crate) fn get(root: &Path, parts: &[&str]) {
         Needs::default()
     });
     let mut wanted: Vec<Program<'_>> = PROGRAMS.to_vec();
+    if parts.contains(&"packages") {
+        wanted.extend(PACKAGING);
+    }
     let own = |program: &str| PROGRAMS.iter().any(|(known, ..)| *known == program);
     let more = tables.programs.iter().filter(|(program, _)| !own(program) && !in_path(program));
     wanted.extend(more.map(|(program, package)| (program.as_str(), package.as_str(), "a workload or client")));

@@ -45,16 +45,47 @@ impl Product {
     }
 
     fn build(&self, root: &Path) -> Outcome {
-        let mut cargo = shell::cargo(&["rustc", "--release", "--locked", "-p", self.name]);
+        let mut cargo = shell::cargo(&["rustc", "--release", "--locked", "-p", self.name, "--bin", self.name]);
+        let mut flags = flags(root);
         if self.is_static {
             // With --target the flags are the program's only, and what it shares with the others is not rebuilt.
-            let given = std::env::var("RUSTFLAGS").unwrap_or_default();
-            cargo.args(["--target", host()]).env("RUSTFLAGS", format!("{given} -C target-feature=+crt-static").trim());
+            flags.push("-Ctarget-feature=+crt-static".into());
+            cargo.args(["--target", host()]);
         } else {
             cargo.args(["--", "-L"]).arg(format!("native={}", static_libgcc(root)?.display()));
         }
-        shell::run(&mut cargo)
+        shell::run(cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))
     }
+}
+
+/// The caller's own flags, and those that keep the names of this machine's directories out of the programs: the same
+/// source gives the same bytes wherever it is built.
+fn flags(root: &Path) -> Vec<String> {
+    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home);
+    let sysroot = ask_rustc(&["--print", "sysroot"]).trim().to_owned();
+    let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
+    // A crate has one name, whether it comes from the registry or from `make vendor`.
+    let sources = cargo.map(|cargo| below(&cargo.join("registry/src"))).unwrap_or_default();
+    let sources = sources.into_iter().chain([root.join("vendor")]);
+    let crates = sources.map(|from| remap(&from.display().to_string(), "/crates"));
+    // Of two that fit, the later one counts.
+    let ours = [remap(&root.display().to_string(), "/agent-aws"), remap(&sysroot, "/rust")];
+    given.split_whitespace().map(str::to_owned).chain(ours).chain(crates).collect()
+}
+
+/// The directories in one, in order.
+fn below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    found.sort();
+    found
+}
+
+fn ask_rustc(words: &[&str]) -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    shell::ask(std::process::Command::new(rustc).args(words)).unwrap_or_default()
 }
 
 /// A directory for the linker in which libgcc_s is the part of it that is linked statically. Nothing here unwinds, and as
@@ -72,11 +103,20 @@ fn static_libgcc(root: &Path) -> Result<PathBuf, Failure> {
 pub(crate) fn host() -> &'static str {
     static HOST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     HOST.get_or_init(|| {
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let said = shell::ask(std::process::Command::new(rustc).arg("-vV")).unwrap_or_default();
+        let said = ask_rustc(&["-vV"]);
         let host = said.lines().find_map(|l| l.strip_prefix("host: "));
         host.map_or_else(|| format!("{}-unknown-linux-gnu", std::env::consts::ARCH), Into::into)
     })
+}
+
+/// Where the manual pages and the bill of materials are made.
+pub(crate) fn documents(root: &Path) -> PathBuf {
+    shell::target_dir(root).join("documents")
+}
+
+fn build_documents(root: &Path) -> Outcome {
+    let mut cargo = shell::cargo(&["run", "--quiet", "--locked", "-p", "agent-aws-documents", "--"]);
+    shell::run(cargo.arg(documents(root)).args(PRODUCTS.iter().map(|product| product.name)))
 }
 
 /// Builds all that ships and says how long each took.
@@ -85,6 +125,7 @@ pub(crate) fn build(root: &Path) -> Outcome {
     for product in PRODUCTS {
         clock.part(product.name, || product.build(root))?;
     }
+    clock.part("documents", || build_documents(root))?;
     clock.print();
     for product in PRODUCTS {
         let place = product.built(root);
@@ -102,5 +143,8 @@ pub(crate) fn build_missing(root: &Path) -> Outcome {
             product.build(root)?;
         }
     }
-    Ok(())
+    match documents(root).is_dir() {
+        true => Ok(()),
+        false => build_documents(root),
+    }
 }

@@ -36,8 +36,8 @@ pub(crate) fn set(root: &Path) -> Outcome {
         let destdir = place.join("setuid");
         install::install(root, &Options { destdir, verbose: false, ..Options::default() })?;
     }
-    let user =
-        Options { destdir: place.join("user"), prefix: "/opt/agent-aws-user".into(), setuid: false, verbose: false };
+    let prefix = "/opt/agent-aws-user".into();
+    let user = Options { destdir: place.join("user"), prefix, setuid: false, verbose: false, ..Options::default() };
     install::install(root, &user)?;
     tools(root, &place.join("tools"))?;
     let deps = needs::place(root);

@@ -5,16 +5,18 @@ use std::process::Command;
 
 use crate::shell::{self, Clock, Failure, Outcome};
 use crate::tally::Tally;
-use crate::{fuzz, needs, products, stage};
+use crate::{fuzz, needs, package, products, stage};
 
 /// The parts whose tests need an installed product, each with its crate.
-const INSTALLED: [(&str, &str); 5] = [
+const INSTALLED: [(&str, &str); 6] = [
     ("e2e", "agent-aws-e2e"),
     ("attacks", "agent-aws-attacks"),
     ("workloads", "agent-aws-workloads"),
     ("clients", "agent-aws-clients"),
+    ("packages", PACKAGES),
     ("vm", "agent-aws-vm"),
 ];
+const PACKAGES: &str = "agent-aws-packages";
 /// The other parts.
 const PLAIN: [&str; 3] = ["unit", "budgets", "fuzz"];
 
@@ -76,10 +78,34 @@ impl Run<'_> {
             .part("products", || products::build(root))
             .and_then(|()| self.clock.part("stage", || stage::set(root)));
         match staged {
-            Ok(()) => parts.iter().for_each(|(part, package)| self.suite(part, &["-p", package])),
+            Ok(()) => parts.iter().for_each(|(part, package)| self.of_stage(part, package)),
             Err(why) => {
                 self.tally.failed += 1;
                 self.broken.push(format!("products: {why}"));
+            }
+        }
+    }
+
+    fn of_stage(&mut self, part: &str, package: &str) {
+        if package == PACKAGES {
+            self.packages();
+        }
+        self.suite(part, &["-p", package]);
+    }
+
+    /// What is built already, as packages. Without the tools for that, the tests say that there is none.
+    fn packages(&mut self) {
+        let root = self.root;
+        let options = package::Options::default();
+        let made = [("deb", "dpkg-buildpackage", package::deb as fn(_, _) -> _), ("rpm", "rpmbuild", package::rpm)];
+        for (kind, tool, make) in made {
+            if shell::find(tool).is_none() {
+                println!("not here: {tool}: no {kind} is built");
+                continue;
+            }
+            if let Err(why) = self.clock.part(kind, || make(root, &options)) {
+                self.tally.failed += 1;
+                self.broken.push(format!("{kind}: {why}"));
             }
         }
     }
