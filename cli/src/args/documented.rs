@@ -4,7 +4,6 @@ use super::*;
 
 const PAGES: [(&str, &str); 11] = [
     ("README.md", include_str!("../../../README.md")),
-    ("administration.md", include_str!("../../../docs/administration.md")),
     ("coming-from.md", include_str!("../../../docs/coming-from.md")),
     ("containers.md", include_str!("../../../docs/containers.md")),
     ("credentials.md", include_str!("../../../docs/credentials.md")),
@@ -13,6 +12,7 @@ const PAGES: [(&str, &str); 11] = [
     ("homes.md", include_str!("../../../docs/homes.md")),
     ("network.md", include_str!("../../../docs/network.md")),
     ("policy.md", include_str!("../../../docs/policy.md")),
+    ("administration.md", include_str!("../../../docs/administration.md")),
     ("workloads.md", include_str!("../../../docs/workloads.md")),
 ];
 
