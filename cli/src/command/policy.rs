@@ -1,6 +1,8 @@
 //! `policy check|show|explain|iam|revoke`.
 
 mod diff;
+#[cfg(test)]
+mod examples;
 mod iam;
 mod install;
 mod subject;
