@@ -335,6 +335,12 @@ pub(crate) struct Doctor {
     /// For scripts
     #[arg(long)]
     pub(crate) json: bool,
+    /// Make a session of each identity that you may use, and end it: whether source, role and STS are right
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Look although you are root, with --deep
+    #[arg(long, requires = "deep")]
+    pub(crate) allow_root: bool,
 }
 
 /// `sessions`.

@@ -31,7 +31,7 @@ pub(crate) fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Serve(serve) => return serve::perform(&serve),
         Command::Policy(policy) => return policy::perform(policy),
         Command::Home(command) => return home::perform(command),
-        Command::Doctor(options) => return doctor::perform(options.json),
+        Command::Doctor(options) => return doctor::perform(&options),
         Command::Identities(options) => listing::identities(&options)?,
         Command::Whoami(options) => return who::whoami(options),
         Command::Credentials(options) => return who::credentials(options),

@@ -1,6 +1,7 @@
 //! `doctor`: for each feature that a session needs, what is asked, what this machine gives, and by what; first as far as
 //! the caller can see, then what the helper sees.
 
+mod deep;
 mod groups;
 mod installation;
 mod kernel;
@@ -10,6 +11,7 @@ use agent_aws_policy::{Policy, Sandbox};
 use agent_aws_protocol::{Exit, HelperToCli, Request};
 use serde_json::json;
 
+use crate::args::Doctor;
 use crate::command::policy;
 use crate::failure::Failure;
 use crate::helper::{question, unexpected};
@@ -137,10 +139,13 @@ fn seen() -> Vec<Finding> {
 }
 
 /// Looks, prints, and fails if anything does.
-pub(super) fn perform(as_json: bool) -> Result<Exit, Failure> {
+pub(super) fn perform(options: &Doctor) -> Result<Exit, Failure> {
     let mut findings = seen();
     findings.extend(ask_helper());
-    if as_json {
+    if options.deep {
+        findings.extend(deep::all(options.allow_root));
+    }
+    if options.json {
         say::json(&findings.iter().map(Finding::json).collect())?;
     } else {
         say::out(&text(&findings))?;

@@ -98,6 +98,11 @@ fn from_session(options: Options) -> Result<(Option<Standing>, String), Failure>
     }
 }
 
+/// Whether credentials can be had; what was said of them.
+pub(super) fn minted(options: Options) -> Result<Option<Standing>, Failure> {
+    from_session(options).map(|(standing, _)| standing)
+}
+
 /// Prints the credentials of the session's identity.
 pub(super) fn credentials(asked: Credentials) -> Result<Exit, Failure> {
     let text = if inside() {

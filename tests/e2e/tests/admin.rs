@@ -24,6 +24,7 @@ const CASES: &[Case] = &[
     case!(install_of_a_bad_file_changes_nothing).private().setuid(),
     case!(install_is_for_root_and_takes_no_path_elsewhere).private().setuid(),
     case!(explain_answers_for_another_user).private().setuid(),
+    case!(doctor_tries_each_identity_if_it_is_asked_to).private().setuid(),
 ];
 
 fn main() -> ExitCode {
@@ -261,4 +262,23 @@ fn explain_answers_for_another_user(mode: Mode) {
     let policy = file(&scene, "new.toml", FOR_BOB);
     let words = ["policy", "explain", "--user", "bob", "--as", "incident", &policy];
     assert!(scene.agent_aws(&words).run().says().starts_with("granted to bob"));
+}
+
+fn doctor_tries_each_identity_if_it_is_asked_to(mode: Mode) {
+    let scene = Scene::new(mode);
+    let row = |words: &[&str]| -> Option<Value> {
+        let said = scene.agent_aws(&[&["doctor", "--json"], words].concat()).run().stdout;
+        let rows: Vec<Value> = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"));
+        rows.into_iter().find(|row| field(row, "what") == "identity incident")
+    };
+    assert_eq!(row(&[]), None, "nothing is minted without being asked for");
+    assert!(scene.sts.requests().is_empty());
+    let good = row(&["--deep"]).expect("a row");
+    assert_eq!(field(&good, "grade"), "ok");
+    assert!(field(&good, "given").starts_with(&scene.assumed()), "{good}");
+    scene.set_faults(r#"{"fail": {"status": 403, "code": "AccessDenied", "message": "not today"}}"#);
+    let bad = row(&["--deep"]).expect("a row");
+    assert_eq!(field(&bad, "grade"), "fail");
+    assert!(field(&bad, "given").contains("AccessDenied: not today"), "{bad}");
+    assert!(json(root(&scene, &["sessions", "--json"])).is_empty(), "nothing is left");
 }

@@ -85,7 +85,7 @@ import time
 def read():
     begun = time.monotonic(); assert b"SecretAccessKey" in at_socket(); return time.monotonic() - begun
 times = sorted(read() for _ in range(300))
-print(times[150] < 0.005, times[-1] < 0.5)
+print(times[150] < 0.005, times[-1] < 2)
 "#;
     let scene = Scene::new(mode);
     let reads = script(&scene, "reads.py", text);
