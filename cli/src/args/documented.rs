@@ -2,12 +2,13 @@
 
 use super::*;
 
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 12] = [
     ("README.md", include_str!("../../../README.md")),
     ("coming-from.md", include_str!("../../../docs/coming-from.md")),
     ("containers.md", include_str!("../../../docs/containers.md")),
     ("credentials.md", include_str!("../../../docs/credentials.md")),
     ("agents.md", include_str!("../../../docs/agents.md")),
+    ("faq.md", include_str!("../../../docs/faq.md")),
     ("git.md", include_str!("../../../docs/git.md")),
     ("homes.md", include_str!("../../../docs/homes.md")),
     ("network.md", include_str!("../../../docs/network.md")),
