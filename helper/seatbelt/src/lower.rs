@@ -55,6 +55,7 @@ pub struct Found {
 /// # Errors
 /// A path that a profile cannot be about, something that is required and not there, a gateway that does not listen.
 pub fn lower(plan: &Plan, found: &Found, tier: Tier) -> Result<Profile, Refusal> {
+    possible(plan)?;
     let collected = Collected::of(plan, found, tier)?;
     let counts = KINDS.into_iter().map(|kind| (kind, collected.count(kind))).collect();
     let shape = Shape { templates: templates(plan, tier), counts, ports: ports(plan, found)? };
@@ -80,6 +81,27 @@ pub fn lower(plan: &Plan, found: &Found, tier: Tier) -> Result<Profile, Refusal>
     Ok(Profile { text, parameters, forms, rules })
 }
 
+/// What a plan may ask for and seatbelt cannot give ends it, rather than something weaker.
+fn possible(plan: &Plan) -> Result<(), Refusal> {
+    let no = |what: &str, value: &str, why: &str| Err(Refusal::new(what, Path::new(value), why));
+    let grant = &plan.grant;
+    if grant.nesting {
+        let why = "seatbelt does not nest: take `nesting` out of the sandbox, and switch inner sandboxes off";
+        return no("sandbox", &grant.sandbox, why);
+    }
+    if grant.limits.pids.is_some() || grant.limits.memory.is_some() {
+        let why =
+            "macOS has no control groups, so that `pids` and `memory` would not hold: take them out of the sandbox";
+        return no("sandbox", &grant.sandbox, why);
+    }
+    if grant.network == Network::Shared && !grant.reach.unguarded {
+        let why = "seatbelt knows no address but localhost, so metadata services cannot be closed: use `filtered`, or \
+                   set `metadata = \"unguarded\"` in the sandbox";
+        return no("network", "shared", why);
+    }
+    Ok(())
+}
+
 /// A template of ours that is wrong. Tests expand them all.
 fn ours(why: &str) -> Refusal {
     Refusal::new("the profile", Path::new(""), format!("{why}: this is a mistake in agent-aws"))
@@ -97,6 +119,9 @@ fn templates(plan: &Plan, tier: Tier) -> Vec<(&'static str, &'static str)> {
         Tier::Guarded => template!("guarded.sb"),
         Tier::Strict => template!("strict.sb"),
     }];
+    if plan.grant.debug {
+        templates.push(template!("debug.sb"));
+    }
     match plan.grant.network {
         Network::None => templates.push(template!("network-none.sb")),
         Network::Filtered => templates.push(template!("network-filtered.sb")),

@@ -20,6 +20,9 @@ const SOCKET: usize = 104;
 /// The longest name that a door has in the session's directory, with the slash before it.
 const DOOR: usize = "/credentials.sock".len();
 
+/// The row of the secret stores in which the agents' homes and the sessions lie.
+const OURS: &str = ".local/share/agent-aws";
+
 /// Values, by kind.
 pub(super) struct Collected<'a> {
     plan: &'a Plan,
@@ -40,6 +43,7 @@ impl<'a> Collected<'a> {
         it.session()?;
         it.secrets()?;
         it.later()?;
+        it.own_hides_nothing()?;
         it.ancestors();
         it.pins();
         if tier == Tier::Guarded {
@@ -137,6 +141,9 @@ impl<'a> Collected<'a> {
             (What::Bind(id), Origin::Table(table)) if table == "project" => self.row_of_project(intent, *id),
             (What::Bind(id), _) => self.bind(intent, *id),
             (What::Device(id), _) => match self.device(*id)? {
+                Some(path) if !is_within(&path, "/dev") => {
+                    Err(Refusal::new("a device", Path::new(&path), "it is not in /dev"))
+                }
                 Some(path) => self.allow("device", "a device", Path::new(&path), why(intent)),
                 None => Ok(()),
             },
@@ -208,6 +215,10 @@ impl<'a> Collected<'a> {
             }
         }
         if let Some(terminal) = &self.found.terminal {
+            let number = terminal.to_str().and_then(|path| path.strip_prefix("/dev/ttys"));
+            if !number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) {
+                return Err(Refusal::new("the terminal", terminal, "it is no /dev/ttys and a number"));
+            }
             self.allow("terminal", "the terminal", terminal, asked("the session", "the agent's terminal"))?;
         }
         for socket in &self.found.sockets {
@@ -249,6 +260,19 @@ impl<'a> Collected<'a> {
             let why = asked("the sandbox", "the agent has a home of its own");
             for path in [&home, &self.found.home] {
                 self.put("home", spelt("the home", path)?, why.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is the session's own comes after what is denied, so it must not lie around any of that.
+    fn own_hides_nothing(&self) -> Result<(), Refusal> {
+        for (path, _) in self.each("own").chain(self.each("session")) {
+            let meets =
+                |(store, why): &&(String, Why)| is_within(store, path) || (is_within(path, store) && why.row != OURS);
+            if let Some((store, _)) = self.each("store").find(meets) {
+                let why = format!("it is, contains or lies inside the secret store `{}`", store.escape_debug());
+                return Err(Refusal::new("a directory of the session", Path::new(path), why));
             }
         }
         Ok(())

@@ -84,6 +84,42 @@ fn a_filtered_network_without_a_gateway_is_no_session() {
 }
 
 #[test]
+fn what_seatbelt_cannot_give_is_refused_and_not_left_out() {
+    let refusal = |change: &dyn Fn(&mut agent_aws_plan::Grant)| {
+        let mut plan = ALL[0].plan();
+        change(&mut plan.grant);
+        lower(&plan, &found(&plan), Tier::Guarded).unwrap_err().to_string()
+    };
+    assert!(refusal(&|grant| grant.nesting = true).contains("does not nest"));
+    assert!(refusal(&|grant| grant.limits.memory = Some(1)).contains("control groups"));
+    assert!(refusal(&|grant| grant.limits.pids = Some(1)).contains("control groups"));
+    let shared = refusal(&|grant| grant.reach.unguarded = false);
+    assert!(shared.contains("metadata services") && shared.contains("`filtered`"), "{shared}");
+}
+
+#[test]
+fn what_is_the_sessions_own_cannot_open_what_is_closed() {
+    let plan = ALL[2].plan();
+    let refusal = |change: &dyn Fn(&mut Found)| {
+        let mut found = found(&plan);
+        change(&mut found);
+        lower(&plan, &found, Tier::Guarded).unwrap_err().to_string()
+    };
+    for around in ["/", "/Users", HOME, "/Users/alice/.ssh", "/Users/alice/.ssh/x", "/Users/alice/dotfiles"] {
+        let text = refusal(&|found| found.temporary = around.into());
+        assert!(text.contains("secret store"), "{text}");
+        assert!(refusal(&|found| found.per_user = vec![around.into()]).contains("secret store"));
+        assert!(refusal(&|found| found.session = around.into()).contains("secret store"));
+    }
+    for other in ["/Users/alice/.aws/credentials", "/dev/ttys", "/dev/ttys1/x", "/dev/disk0"] {
+        assert!(refusal(&|found| found.terminal = Some(other.into())).contains("/dev/ttys"), "{other}");
+    }
+    let null = plan.sources.iter().position(|s| s.path == std::path::Path::new("/dev/null")).unwrap();
+    let place = crate::Place { real: "/Users/alice/papers/x".into(), directory: false };
+    assert!(refusal(&|found| found.sources[null] = Some(place.clone())).contains("not in /dev"));
+}
+
+#[test]
 fn the_pointer_of_a_worktree_is_not_written() {
     let of = ALL[2];
     let plan = of.plan();

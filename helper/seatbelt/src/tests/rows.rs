@@ -207,9 +207,10 @@ impl Rows {
         self.row("ipc-posix-sem", Thing::Memory("/x".into()), true);
         self.row("ipc-posix-shm-read-data", Thing::Memory("apple.shm.notification_center".into()), true);
         for (whose, allowed) in [(Whose::Own, true), (Whose::SameSandbox, true), (Whose::Other, false)] {
-            for operation in ["signal", "process-info-pidinfo", "mach-priv-task-port"] {
+            for operation in ["signal", "process-info-pidinfo"] {
                 self.row(operation, Thing::Process(whose), allowed);
             }
+            self.row("mach-priv-task-port", Thing::Process(whose), allowed && self.of.loopback);
         }
         self.row("mach-task-read", Thing::Process(Whose::Other), false);
         self.row("mach-task-inspect", Thing::Process(Whose::Other), false);

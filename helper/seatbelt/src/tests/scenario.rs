@@ -31,7 +31,7 @@ pub(super) struct Scenario {
     pub(super) tier: Tier,
     pub(super) home: Home,
     pub(super) network: Network,
-    /// Whether policy leaves the host's loopback open.
+    /// Whether policy leaves the host's loopback open, and lets the agent trace its processes.
     pub(super) loopback: bool,
 }
 
@@ -62,6 +62,7 @@ impl Scenario {
         };
         grant.reach.host_loopback = self.loopback;
         grant.reach.local_ports = vec![LOCAL_PORT];
+        (grant.reach.unguarded, grant.debug) = (true, self.loopback);
         grant
     }
 
