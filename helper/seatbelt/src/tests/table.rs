@@ -1,4 +1,4 @@
-//! The profiles and the seed's, held to the rows.
+//! The profiles, held to the rows; and a profile that only looks like one, which the rows must find.
 
 use super::rows::{self, Row, Thing};
 use super::scenario::{ALL, HOME, PROJECT};
@@ -28,20 +28,20 @@ fn no_row_of_any_session_is_decided_wrongly_by_any_reading_of_the_rules() {
     assert!(count > 50_000, "{count}");
 }
 
-/// As it was: three lines, and values in place.
-const SEED: &str =
+/// A profile that hides what one thinks of first.
+const NAIVE: &str =
     "(version 1)\n(allow default)\n(deny file-read* (subpath (param \"AWS\")) (subpath (param \"AGENT\")))";
 
 #[test]
 fn the_table_finds_a_profile_wrong_that_only_denies_reading_two_directories() {
     let (aws, agent) = (format!("{HOME}/.aws"), format!("{HOME}/.agent-aws"));
-    let seed = Rules::read(SEED, [("AWS", aws.as_str()), ("AGENT", agent.as_str())].into_iter()).unwrap();
+    let naive = Rules::read(NAIVE, [("AWS", aws.as_str()), ("AGENT", agent.as_str())].into_iter()).unwrap();
     let rows = rows::all(ALL[0]);
     let denied = rows.iter().filter(|row| !row.allowed).count();
-    let wrong = wrong(&seed, &rows, Reading::Measured);
+    let wrong = wrong(&naive, &rows, Reading::Measured);
     assert!(wrong.len() * 100 > denied * 98, "{} of {denied}", wrong.len());
     let may =
-        |operation, path: &str| seed.decide(Reading::Measured, operation, &crate::Object::Path(path)).unwrap().allowed;
+        |operation, path: &str| naive.decide(Reading::Measured, operation, &crate::Object::Path(path)).unwrap().allowed;
     assert!(!may("file-read-data", "/Users/alice/.aws/credentials"));
     assert!(may("file-write-unlink", "/Users/alice/.aws"), "mv ~/.aws ~/x");
     assert!(may("file-read-data", "/Users/alice/x/credentials"), "cat ~/x/credentials");
