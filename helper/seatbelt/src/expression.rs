@@ -8,7 +8,7 @@ use crate::rules::Unreadable;
 
 /// One expression of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expression {
+pub(crate) enum Expression {
     /// A word.
     Word(String),
     /// A string.

@@ -16,7 +16,6 @@ pub mod tables;
 mod template;
 
 pub use decide::{Decision, Object, Reading, Whose};
-pub use expression::Expression;
 pub use lower::{Found, Place, lower};
 pub use path::Refusal;
 pub use profile::{Parameter, Profile, Tier, Verdict, Why};

@@ -60,20 +60,14 @@ pub fn lower(plan: &Plan, found: &Found, tier: Tier) -> Result<Profile, Refusal>
     let counts = KINDS.into_iter().map(|kind| (kind, collected.count(kind))).collect();
     let shape = Shape { templates: templates(plan, tier), counts, ports: ports(plan, found)? };
     let forms = expand(&shape).map_err(|why| ours(&why.to_string()))?;
-    let named = forms.iter().flat_map(|form| &form.slots);
-    let named: Vec<(&str, usize)> = named
-        .filter_map(|slot| match slot {
-            Slot::Value(kind, index) => Some((*kind, *index)),
-            _ => None,
-        })
-        .collect();
-    let parameters: Vec<Parameter> = named
-        .into_iter()
-        .filter_map(|(kind, index)| {
-            let (value, why) = collected.get(kind, index)?;
-            Some(Parameter { name: parameter(kind, index), value: value.clone(), why: why.clone() })
-        })
-        .collect();
+    let parameter = |slot: &Slot| match slot {
+        Slot::Value(kind, index) => {
+            let (value, why) = collected.get(kind, *index)?;
+            Some(Parameter { name: parameter(kind, *index), value: value.clone(), why: why.clone() })
+        }
+        _ => None,
+    };
+    let parameters: Vec<Parameter> = forms.iter().flat_map(|form| &form.slots).filter_map(parameter).collect();
     let text = text(&forms);
     let values = parameters.iter().map(|p| (p.name.as_str(), p.value.as_str()));
     // What is emitted is read again before anybody gets it.

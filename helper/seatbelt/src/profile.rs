@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::decide::{Object, Reading};
+use crate::expression::Expression;
 use crate::rules::{Rules, Unreadable};
 use crate::tables;
 use crate::template::{Form, Slot, parameter};
@@ -74,11 +75,6 @@ impl Profile {
         &self.parameters
     }
 
-    /// The forms of the templates, by the number of the profile's own.
-    pub fn templates(&self) -> impl Iterator<Item = &str> {
-        self.forms.iter().map(|form| form.template.as_str())
-    }
-
     /// Whether `operation` may touch `object`, and by which clause and row.
     ///
     /// # Errors
@@ -98,8 +94,8 @@ impl Profile {
 
     /// A filter of a form as text, its value, and why it is there.
     pub(crate) fn part(&self, form: &Form, part: usize) -> (String, Option<String>, Option<Why>) {
-        let crate::Expression::List(list) = &form.expression else { return (String::new(), None, None) };
-        let mut filters = list.iter().filter(|e| matches!(e, crate::Expression::List(_)));
+        let Expression::List(list) = &form.expression else { return (String::new(), None, None) };
+        let mut filters = list.iter().filter(|e| matches!(e, Expression::List(_)));
         let text = filters.nth(part).map(|filter| format!(" {filter}")).unwrap_or_default();
         match form.slots.get(part) {
             Some(Slot::Value(kind, index)) => {

@@ -15,6 +15,10 @@ pub const HOME_STORES: Table = Table::of(include_str!("../tables/home-stores.tsv
 pub const COPIES: Table = Table::of(include_str!("../tables/copies.tsv"));
 /// Below a home that can be written: what runs later.
 pub const LATER: Table = Table::of(include_str!("../tables/later.tsv"));
+/// Nothing in these may be writable, beside the rows of the plan.
+pub const NEVER_INSIDE: Table = Table::of(include_str!("../tables/never-inside.tsv"));
+/// Not writable themselves, beside the rows of the plan.
+pub const NEVER_WRITABLE: Table = Table::of(include_str!("../tables/never-writable.tsv"));
 /// Devices beside those of the plan.
 pub const DEVICES: Table = Table::of(include_str!("../tables/devices.tsv"));
 /// What of macOS programs need, beside what the plan shows of a system.
@@ -116,7 +120,7 @@ mod tests {
     fn every_row_of_every_table_has_a_reason_and_stands_once() {
         let all = [
             OPERATIONS, ROOT_LINKS, HOME_STORES, COPIES, LATER, DEVICES, SYSTEM, SERVICES, KEYCHAIN_SERVICES,
-            OUTSIDE_SERVICES, NETWORK_SERVICES, TRUST_SERVICES, SETTINGS, LOOPBACK_PORTS,
+            OUTSIDE_SERVICES, NETWORK_SERVICES, TRUST_SERVICES, SETTINGS, LOOPBACK_PORTS, NEVER_INSIDE, NEVER_WRITABLE,
         ];
         for table in all {
             let rows: Vec<_> = table.rows().collect();

@@ -44,6 +44,7 @@ impl<'a> Collected<'a> {
         it.secrets()?;
         it.later()?;
         it.own_hides_nothing()?;
+        it.bounds()?;
         it.ancestors();
         it.pins();
         if tier == Tier::Guarded {
@@ -173,6 +174,8 @@ impl<'a> Collected<'a> {
         // A toolchain or system directory that is not there is left out.
         let Some((_, place)) = self.source(id)? else { return Ok(()) };
         let is_home = intent.path == self.plan.caller.home;
+        let bounds = self.plan.check_real(id, &place.real);
+        bounds.map_err(|why| Refusal::new("the plan shows", &intent.path, why.to_string()))?;
         let kind = match (&intent.origin, intent.access) {
             (Origin::Table(table), _) if table == "system" => "system",
             (Origin::Sandbox, _) if is_home && self.plan.grant.home == Home::Agent => "own",
@@ -273,6 +276,29 @@ impl<'a> Collected<'a> {
             if let Some((store, _)) = self.each("store").find(meets) {
                 let why = format!("it is, contains or lies inside the secret store `{}`", store.escape_debug());
                 return Err(Refusal::new("a directory of the session", Path::new(path), why));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the plan's bounds are on Linux, by the names that the kernel of a Mac has; and no link may have led into a
+    /// secret store.
+    fn bounds(&self) -> Result<(), Refusal> {
+        for (path, why) in self.each("writable") {
+            let itself = tables::NEVER_WRITABLE.rows().find(|row| row.path == path);
+            let around = || tables::NEVER_INSIDE.rows().find(|row| is_within(path, row.path));
+            if let Some(row) = itself.or_else(around) {
+                return Err(Refusal::new(
+                    &why.table,
+                    Path::new(path),
+                    format!("it may not be written: {}", row.reason),
+                ));
+            }
+        }
+        for (path, why) in self.each("writable").chain(self.each("shown")) {
+            if let Some((store, _)) = self.each("store").find(|(store, _)| is_within(path, store)) {
+                let reason = format!("it lies inside the secret store `{}`", store.escape_debug());
+                return Err(Refusal::new(&why.table, Path::new(path), reason));
             }
         }
         Ok(())

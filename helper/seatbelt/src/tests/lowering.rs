@@ -48,7 +48,8 @@ fn a_link_in_a_store_and_a_chain_of_links_are_followed_to_the_end() {
 #[test]
 fn a_home_that_the_user_database_calls_otherwise_is_closed_by_both_names() {
     let of = ALL[0];
-    let plan = of.plan();
+    let mut plan = of.plan();
+    plan.grant.rw_paths.push("/Volumes/homes/alice".into());
     let mut found = found(&plan);
     found.home = "/Volumes/homes/alice".into();
     let moved = |path: &std::path::Path| match path.strip_prefix(HOME) {
@@ -117,6 +118,25 @@ fn what_is_the_sessions_own_cannot_open_what_is_closed() {
     let null = plan.sources.iter().position(|s| s.path == std::path::Path::new("/dev/null")).unwrap();
     let place = crate::Place { real: "/Users/alice/papers/x".into(), directory: false };
     assert!(refusal(&|found| found.sources[null] = Some(place.clone())).contains("not in /dev"));
+}
+
+#[test]
+fn what_a_link_leads_to_is_held_against_the_bounds_of_the_plan_and_of_macos() {
+    let mut plan = ALL[0].plan();
+    let project = plan.sources.iter().position(|s| s.path == std::path::Path::new(PROJECT)).unwrap();
+    let refusal = |plan: &agent_aws_plan::Plan, real: &str| {
+        let mut found = found(plan);
+        found.sources[project] = Some(crate::Place { real: real.into(), directory: true });
+        lower(plan, &found, Tier::Guarded).unwrap_err().to_string()
+    };
+    assert!(refusal(&plan, "/Users/bob/src").contains("outside"), "what policy lets one write");
+    assert!(refusal(&plan, "/Users/alice/.ssh/x").contains("secret store"));
+    assert!(refusal(&plan, "/Users/alice/dotfiles/aws/x").contains("secret store `/Users/alice/dotfiles/aws`"));
+    plan.grant.rw_paths = vec!["/".into()];
+    assert!(refusal(&plan, "/usr/local/x").contains("programs"));
+    for real in ["/private/etc/x", "/Library/x", "/System", "/private/var", "/private/tmp", "/Volumes", "/opt/x"] {
+        assert!(refusal(&plan, real).contains("may not be written"), "{real}");
+    }
 }
 
 #[test]
