@@ -40,6 +40,11 @@ pub const OWN_VARIABLES: Table = Table(include_str!("../tables/own-variables.tsv
 pub const REFUSED_VARIABLES: Table = Table(include_str!("../tables/refused-variables.tsv"));
 
 impl Table {
+    /// A table of another crate's, in the same form.
+    pub const fn of(text: &'static str) -> Self {
+        Self(text)
+    }
+
     /// Its rows, in order.
     pub fn rows(self) -> impl Iterator<Item = Row> {
         let lines = self.0.lines().filter(|line| !line.starts_with('#'));
