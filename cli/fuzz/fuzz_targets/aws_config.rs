@@ -1,5 +1,5 @@
-//! The generated AWS configuration of any names: a region, an identity and aliases, with a NUL between them. It is read
-//! back, and holds what it is to hold and nothing else.
+//! The generated AWS configuration of any names: a region, an identity and aliases, with a NUL between them, and with a model's
+//! identity where the aliases are odd in number. It is read back, and holds what it is to hold and nothing else.
 #![no_main]
 
 #[path = "../../src/inside/aws_config.rs"]
@@ -13,14 +13,18 @@ libfuzzer_sys::fuzz_target!(|words: &str| {
     let region = words.next().filter(|region| agent_aws_policy::is_region(region));
     let identity = words.next().unwrap_or_default();
     let aliases: Vec<String> = words.map(str::to_owned).collect();
-    let sections = read(&aws_config::text(identity, &aliases, region));
+    let model = (aliases.len() % 2 == 1).then_some(region);
+    let sections = read(&aws_config::text(identity, &aliases, region, model));
     assert!(sections.contains_key("default"));
     let own = identity.strip_prefix("own:").unwrap_or(identity);
     for (section, settings) in &sections {
         let name = section.strip_prefix("profile ");
         let given = |name: &str| name == own || aliases.iter().any(|alias| alias == name);
-        assert!(section == "default" || name.is_some_and(given), "section {section:?}");
-        let client = ("credential_process", "/run/agent-aws/agent-aws-credentials");
+        let is_models = model.is_some() && name == Some("agent-aws-model");
+        assert!(section == "default" || is_models || name.is_some_and(given), "section {section:?}");
+        let client = if is_models { "agent-aws-model-credentials" } else { "agent-aws-credentials" };
+        let client = format!("/run/agent-aws/{client}");
+        let client = ("credential_process", client.as_str());
         let wanted = BTreeMap::from_iter(region.map(|region| ("region", region)).into_iter().chain([client]));
         let found = settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         assert_eq!(BTreeMap::from_iter(found), wanted, "of {section:?}");
