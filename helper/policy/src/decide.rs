@@ -20,6 +20,15 @@ pub enum Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
+    /// As a request has it.
+    pub fn of(asked: &'a agent_aws_protocol::Ask) -> Self {
+        match asked {
+            agent_aws_protocol::Ask::Named(name) => Self::called(name),
+            agent_aws_protocol::Ask::Own(profile) => Self::Own(profile),
+            agent_aws_protocol::Ask::Unnamed => Self::Unnamed,
+        }
+    }
+
     /// By the name that an identity has in messages and records: `own:NAME` is an AWS profile.
     pub fn called(name: &'a str) -> Self {
         name.strip_prefix("own:").map_or(Self::Named(name), Self::Own)

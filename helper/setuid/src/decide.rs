@@ -60,15 +60,7 @@ impl Mandate {
 
 /// What a request asks of policy.
 pub(crate) fn ask<'a>(identity: &'a Ask, sandbox: Option<&'a str>, network: Option<Network>) -> PolicyAsk<'a> {
-    PolicyAsk { wanted: wanted(identity), sandbox, network }
-}
-
-fn wanted(identity: &Ask) -> Wanted<'_> {
-    match identity {
-        Ask::Named(name) => Wanted::called(name),
-        Ask::Own(profile) => Wanted::Own(profile),
-        Ask::Unnamed => Wanted::Unnamed,
-    }
+    PolicyAsk { wanted: Wanted::of(identity), sandbox, network }
 }
 
 /// Decides which identity a model is asked with, if one is: now, and again before each of its refreshes.
@@ -81,7 +73,7 @@ pub(crate) fn model<'p>(
     match asked {
         ModelAsk::Without => Ok(None),
         ModelAsk::OfSandbox => policy.decide_model(&person.subject, first, None),
-        ModelAsk::Asked(identity) => policy.decide_model(&person.subject, first, Some(wanted(identity))),
+        ModelAsk::Asked(identity) => policy.decide_model(&person.subject, first, Some(Wanted::of(identity))),
     }
 }
 

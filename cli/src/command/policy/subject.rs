@@ -13,12 +13,7 @@ use crate::say;
 /// Says whether they may use it, by which rule, and what a session of it would be.
 pub(super) fn explain(policy: &Policy, user: &str, ask: &Named, sandbox: Option<&str>) -> Result<(), Failure> {
     let subject = subject(user)?;
-    let wanted = match ask {
-        Named::Named(name) => Wanted::called(name),
-        Named::Own(profile) => Wanted::Own(profile),
-        Named::Unnamed => Wanted::Unnamed,
-    };
-    let explanation = policy.explain(&subject, &Ask { wanted, sandbox, network: None }, true);
+    let explanation = policy.explain(&subject, &Ask { wanted: Wanted::of(ask), sandbox, network: None }, true);
     let mut text = explanation.in_words(policy, &subject, Some(user));
     if let Ok(decision) = &explanation.outcome {
         text.push_str(&described(&decision.identity.described()));
