@@ -21,15 +21,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// What the caller may use.
 pub(super) fn identities(options: &Listing) -> Result<(), Failure> {
-    let mut offers = Vec::new();
-    let request = Request::Identities { allow_root: options.allow_root };
-    question(request, |message| match message {
-        HelperToCli::Identities(more) => {
-            offers.extend(more);
-            Ok(())
-        }
-        other => Err(unexpected(&other)),
-    })?;
+    let offers = offers(options.allow_root)?;
     if options.json {
         return say::json(&offers.iter().map(offer_json).collect());
     }
@@ -45,6 +37,19 @@ pub(super) fn identities(options: &Listing) -> Result<(), Failure> {
     };
     let rows: Vec<_> = [head.to_vec()].into_iter().chain(offers.iter().map(row)).collect();
     say::out(&say::table(&rows))
+}
+
+/// What policy grants the caller, as the helper says it.
+pub(super) fn offers(allow_root: bool) -> Result<Vec<IdentityOffer>, Failure> {
+    let mut all = Vec::new();
+    question(Request::Identities { allow_root }, |message| match message {
+        HelperToCli::Identities(more) => {
+            all.extend(more);
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    })?;
+    Ok(all)
 }
 
 fn offer_json(offer: &IdentityOffer) -> serde_json::Value {

@@ -73,10 +73,7 @@ fn parse(paths: &[PathBuf]) -> Result<Result<Policy, Vec<Diagnostic>>, Failure> 
 
 /// Checks files as the helper would, without any privilege and without installing them.
 fn check(paths: &[PathBuf], as_json: bool) -> Result<Exit, Failure> {
-    let wrong = match parse(paths)? {
-        Ok(policy) => too_long(&policy),
-        Err(wrong) => wrong,
-    };
+    let wrong = complete(parse(paths)?).err().unwrap_or_default();
     if as_json {
         let list: Vec<_> = wrong.iter().map(diagnostic_json).collect();
         say::json(&json!({ "valid": wrong.is_empty(), "diagnostics": list }))?;
@@ -93,6 +90,14 @@ fn report(wrong: &[Diagnostic]) {
         lines
     });
     say::error_block(&lines);
+}
+
+/// Also what only a compiler of session policies sees.
+fn complete(parsed: Result<Policy, Vec<Diagnostic>>) -> Result<Policy, Vec<Diagnostic>> {
+    parsed.and_then(|policy| match too_long(&policy) {
+        wrong if wrong.is_empty() => Ok(policy),
+        wrong => Err(wrong),
+    })
 }
 
 /// Identities whose session policy is none, or is more than STS takes: compiled as the broker compiles it.

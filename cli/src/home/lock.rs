@@ -37,8 +37,8 @@ fn open(around: &Directory, file: &OsStr) -> Result<OwnedFd, Failure> {
     openat(around, file, flags, Mode::RUSR | Mode::WUSR).map_err(|e| Failure::Path(path(), e.into()))
 }
 
-/// Whether the lock could be had within `patience`.
-fn take(lock: &OwnedFd, how: FlockOperation, patience: Duration) -> Result<bool, Failure> {
+/// Whether the lock could be had within `patience`; `how` does not block.
+pub(crate) fn within(patience: Duration, lock: &OwnedFd, how: FlockOperation) -> Result<bool, Errno> {
     let end = Instant::now() + patience;
     loop {
         match flock(lock, how) {
@@ -46,12 +46,16 @@ fn take(lock: &OwnedFd, how: FlockOperation, patience: Duration) -> Result<bool,
             Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(PAUSE),
             Err(Errno::WOULDBLOCK) => return Ok(false),
             Err(Errno::INTR) => {}
-            Err(e) => {
-                let text = format!("the file system of your homes has no locks: {}", std::io::Error::from(e));
-                return Err(Failure::Other(text, Some("~/.local/share/agent-aws may be a link to another one".into())));
-            }
+            Err(e) => return Err(e),
         }
     }
+}
+
+fn take(lock: &OwnedFd, how: FlockOperation, patience: Duration) -> Result<bool, Failure> {
+    within(patience, lock, how).map_err(|e| {
+        let text = format!("the file system of your homes has no locks: {}", std::io::Error::from(e));
+        Failure::Other(text, Some("~/.local/share/agent-aws may be a link to another one".into()))
+    })
 }
 
 /// Held while a home is made ready or taken away.

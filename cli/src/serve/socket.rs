@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, fchmod, flock, fstat};
 use rustix::fs::{openat, renameat_with, statat, unlinkat};
@@ -16,6 +16,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 
 use super::shown;
 use crate::failure::Failure;
+use crate::home::lock;
 
 /// The longest path that connect(2) takes, in bytes.
 const LONGEST: usize = 107;
@@ -66,7 +67,7 @@ impl Socket {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, parent, flags, Mode::empty()).map_err(failed(parent))?;
         only_ours(parent)?;
-        let _alone = lock(&directory, parent)?;
+        let _alone = alone(&directory, parent)?;
         sweep(&directory, parent)?;
         free(&directory, name, path)?;
         let unnamed = OsString::from(format!("{UNNAMED}{}", std::process::id()));
@@ -98,7 +99,7 @@ impl Socket {
     pub(super) fn publish(&mut self) -> Result<(), Failure> {
         self.listener = None;
         let directory = &self.directory;
-        let _alone = lock(directory, &self.path)?;
+        let _alone = alone(directory, &self.path)?;
         free(directory, &self.name, &self.path)?;
         renameat_with(directory, &self.unnamed, directory, &self.name, RenameFlags::NOREPLACE)
             .map_err(failed(&self.path))
@@ -107,7 +108,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let _alone = lock(&self.directory, &self.path);
+        let _alone = alone(&self.directory, &self.path);
         let Ok(file) = fstat(&self.file) else { return };
         for name in [&self.name, &self.unnamed] {
             let found = statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
@@ -132,24 +133,13 @@ impl Drop for Lock {
     }
 }
 
-fn lock(directory: &OwnedFd, path: &Path) -> Result<Lock, Failure> {
+fn alone(directory: &OwnedFd, path: &Path) -> Result<Lock, Failure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     // Opened anew: a lock belongs to an open file.
     let own = openat(directory, c".", flags, Mode::empty()).map_err(failed(path))?;
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match flock(&own, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Lock(own)),
-            Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
-            Err(Errno::WOULDBLOCK) => {
-                return Err(refused(
-                    path,
-                    "another program keeps the directory locked",
-                    "try again, or choose another",
-                ));
-            }
-            Err(e) => return Err(failed(path)(e)),
-        }
+    match lock::within(PATIENCE, &own, FlockOperation::NonBlockingLockExclusive).map_err(failed(path))? {
+        true => Ok(Lock(own)),
+        false => Err(refused(path, "another program keeps the directory locked", "try again, or choose another")),
     }
 }
 

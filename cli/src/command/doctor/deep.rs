@@ -1,13 +1,11 @@
 //! `doctor --deep`: whether each identity can really be had. A session is made for each, asked once, and ended; all of it is
 //! in the audit trail.
 
-use agent_aws_protocol::{HelperToCli, IdentityOffer, Request};
+use agent_aws_protocol::IdentityOffer;
 
 use super::{Finding, Grade};
 use crate::args::{Choice, Options};
-use crate::command::who;
-use crate::failure::Failure;
-use crate::helper::{question, unexpected};
+use crate::command::{listing, who};
 use crate::say;
 
 /// How `identities` names what is no single identity.
@@ -15,25 +13,13 @@ const ANY: &str = "*";
 
 /// Tries those that the caller may use, by name. Of own profiles only what policy names can be known here.
 pub(super) fn all(allow_root: bool) -> Vec<Finding> {
-    match offers(allow_root) {
+    match listing::offers(allow_root) {
         Ok(offers) => {
             let single = offers.iter().filter(|offer| !offer.name.ends_with(ANY));
             single.map(|offer| tried(offer, allow_root)).collect()
         }
         Err(failure) => vec![Finding::new(Grade::Fail, "identities", "", failure.to_string(), "agent-aws-helper")],
     }
-}
-
-fn offers(allow_root: bool) -> Result<Vec<IdentityOffer>, Failure> {
-    let mut all = Vec::new();
-    question(Request::Identities { allow_root }, |message| match message {
-        HelperToCli::Identities(more) => {
-            all.extend(more);
-            Ok(())
-        }
-        other => Err(unexpected(&other)),
-    })?;
-    Ok(all)
 }
 
 fn tried(offer: &IdentityOffer, allow_root: bool) -> Finding {

@@ -10,7 +10,7 @@ use agent_aws_policy_text::SourceFile;
 use agent_aws_protocol::Exit;
 use nix::unistd::Uid;
 
-use super::{DIRECTORY, diff, files, parse, read, report, too_long};
+use super::{DIRECTORY, complete, diff, files, parse, read, report};
 use crate::failure::Failure;
 use crate::say;
 
@@ -75,11 +75,7 @@ fn with(paths: &[PathBuf], target: &Path, file: &Path, bytes: &[u8]) -> Result<C
     };
     let contents = all.iter().map(named).collect::<Result<Vec<_>, Failure>>()?;
     let sources: Vec<_> = contents.iter().map(|(name, bytes)| SourceFile { name, bytes }).collect();
-    let parsed = agent_aws_policy_text::parse(&sources);
-    Ok(parsed.and_then(|policy| match too_long(&policy) {
-        wrong if wrong.is_empty() => Ok(policy),
-        wrong => Err(wrong),
-    }))
+    Ok(complete(agent_aws_policy_text::parse(&sources)))
 }
 
 /// A document of AWS is known by its name in policy.d.
