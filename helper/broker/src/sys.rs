@@ -22,10 +22,11 @@ pub(crate) fn inherit(number: RawFd) -> OwnedFd {
 
 /// Keeps what this process has in memory now and later from being written to swap. Only where there is no limit to that:
 /// with one, memory could not be had any more at some time.
-pub(crate) fn lock_all() -> bool {
-    let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
-    // SAFETY: changes how the kernel treats our pages, and nothing of what is in them.
-    rustix::process::getrlimit(Resource::Memlock).current.is_none() && unsafe { libc::mlockall(flags) } == 0
+pub(crate) fn lock_all() {
+    if rustix::process::getrlimit(Resource::Memlock).current.is_none() {
+        // SAFETY: changes how the kernel treats our pages, and nothing of what is in them.
+        let _ = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
+    }
 }
 
 /// Keeps the pages under `secret` from being written to swap, as far as the limit of the process goes, until it ends.
