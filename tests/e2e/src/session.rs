@@ -66,15 +66,7 @@ impl Running {
 
     /// `agent-aws` and everything below it.
     pub fn tree(&self) -> Vec<Process> {
-        let mut tree: Vec<Process> = Vec::new();
-        let cli = self.cli.id().cast_signed();
-        let all = processes();
-        let mut below = vec![cli];
-        while let Some(parent) = below.pop() {
-            tree.extend(all.iter().filter(|p| p.pid == parent).cloned());
-            below.extend(all.iter().filter(|p| p.parent == parent).map(|p| p.pid));
-        }
-        tree
+        tree(self.cli.id().cast_signed())
     }
 
     /// Whether all of them are there and none is stopped.
@@ -89,6 +81,16 @@ impl Drop for Running {
         let _ = self.cli.kill();
         let _ = self.cli.wait();
     }
+}
+
+/// A process and everything below it.
+pub fn tree(root: i32) -> Vec<Process> {
+    let (mut tree, mut below, all) = (Vec::new(), vec![root], processes());
+    while let Some(parent) = below.pop() {
+        tree.extend(all.iter().filter(|p| p.pid == parent).cloned());
+        below.extend(all.iter().filter(|p| p.parent == parent).map(|p| p.pid));
+    }
+    tree
 }
 
 /// Supervisor, broker, init and agent of the session of an `agent-aws`.

@@ -6,7 +6,8 @@ use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use agent_aws_harness::{Call, Output, Process, SOON, Scene, processes, until};
+use agent_aws_e2e::session::tree;
+use agent_aws_harness::{Call, Output, Process, SOON, Scene, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -89,12 +90,7 @@ impl Server {
 
     /// `agent-aws` and everything below it.
     pub(crate) fn tree(&self) -> Vec<Process> {
-        let (mut tree, mut below, all) = (Vec::new(), vec![self.pid()], processes());
-        while let Some(parent) = below.pop() {
-            tree.extend(all.iter().filter(|p| p.pid == parent).cloned());
-            below.extend(all.iter().filter(|p| p.parent == parent).map(|p| p.pid));
-        }
-        tree
+        tree(self.pid())
     }
 }
 
